@@ -1,0 +1,16 @@
+//! The rules of Tollgate, as values in and values out.
+//!
+//! Nothing here is async, reads a clock, draws a random number, uses a float or does I/O.
+//! `server::app` loads the values, calls one of these functions and writes what it returns.
+#![deny(clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+pub mod catalog;
+pub mod entitlement;
+pub mod gauge;
+pub mod id;
+pub mod money;
+pub mod permission;
+pub mod quota;
+pub mod reservation;
+pub mod time;
+pub mod usage;

@@ -1,0 +1,403 @@
+//! The one file that names a database driver (beside `gate/{sqlite,postgres}.rs`).
+//!
+//! Every statement passes through [`sql!`], so that a test can prepare all of them on both databases. Statements keep
+//! to the subset that SQLite and PostgreSQL share; what differs has a name here.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::error::{Error, Result};
+
+const READERS_MAX: u32 = 4;
+const POSTGRES_CONNECTIONS_MAX: u32 = 12;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Older versions have a race that can corrupt the write-ahead log (RELIABILITY §0.9).
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// Where the data lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// One file of this machine.
+    Sqlite(PathBuf),
+    /// A server, by its connection URL.
+    Postgres(String),
+}
+
+impl Location {
+    /// Reads `sqlite://PATH` or `postgres://…`.
+    pub fn parse(url: &str) -> Result<Self> {
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return Ok(Self::Sqlite(PathBuf::from(path)));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url.to_owned()));
+        }
+        Err(Error::Setup("write the database URL as sqlite://PATH or postgres://USER@HOST/NAME".to_owned()))
+    }
+}
+
+/// An open database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    Sqlite(Arc<SqliteDb>),
+    Postgres { pool: PgPool, url: Arc<str> },
+}
+
+#[derive(Debug)]
+pub(crate) struct SqliteDb {
+    pub(crate) path: PathBuf,
+    readers: SqlitePool,
+    writer: SqlitePool,
+    /// SQLite has one writer; this queue is fair, its busy handler is not.
+    pub(crate) turn: Arc<Mutex<()>>,
+    /// Held while the process lives, so that a second one is refused.
+    _process: std::fs::File,
+}
+
+impl Db {
+    /// Opens the database, brings its schema up to date, and refuses a SQLite file that another process has open.
+    pub async fn open(location: &Location) -> Result<Self> {
+        match location {
+            Location::Sqlite(path) => open_sqlite(path).await,
+            Location::Postgres(url) => open_postgres(url).await,
+        }
+    }
+
+    /// Begins a transaction that may write. On SQLite it waits for its turn.
+    pub async fn begin(&self) -> Result<Tx> {
+        match &self.kind {
+            Kind::Sqlite(db) => {
+                let turn = db.turn.clone().lock_owned().await;
+                let tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
+                Ok(Tx::Sqlite(tx, turn))
+            }
+            Kind::Postgres { pool, .. } => Ok(Tx::Postgres(pool.begin().await?)),
+        }
+    }
+
+    /// Whether the store answers; for readiness.
+    pub async fn ping(&self) -> Result<()> {
+        sql!("SELECT 1").execute(self).await.map(|_| ())
+    }
+
+    /// The name of the database kind, for people.
+    pub fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Sqlite(_) => "SQLite",
+            Kind::Postgres { .. } => "PostgreSQL",
+        }
+    }
+}
+
+/// A transaction; dropping it rolls back.
+pub enum Tx {
+    /// On SQLite, with its turn among the writers.
+    Sqlite(Transaction<'static, Sqlite>, OwnedMutexGuard<()>),
+    /// On PostgreSQL.
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    /// Makes everything durable. An error means that the outcome is unknown.
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx, _turn) => Ok(tx.commit().await?),
+            Self::Postgres(tx) => Ok(tx.commit().await?),
+        }
+    }
+}
+
+/// What a statement runs on: the database itself, or an open transaction.
+pub enum On<'a> {
+    /// A connection of its own, for reading.
+    Db(&'a Db),
+    /// Inside a transaction.
+    Tx(&'a mut Tx),
+}
+
+impl<'a> From<&'a Db> for On<'a> {
+    fn from(db: &'a Db) -> Self {
+        Self::Db(db)
+    }
+}
+
+impl<'a> From<&'a mut Tx> for On<'a> {
+    fn from(tx: &'a mut Tx) -> Self {
+        Self::Tx(tx)
+    }
+}
+
+/// A value bound to a statement.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// TEXT.
+    Text(Option<String>),
+    /// BIGINT.
+    Int(Option<i64>),
+    /// BOOLEAN.
+    Bool(bool),
+}
+
+macro_rules! value_from {
+    ($($from:ty => |$v:ident| $to:expr),* $(,)?) => {$(
+        impl From<$from> for Value {
+            fn from($v: $from) -> Self {
+                $to
+            }
+        }
+    )*};
+}
+
+value_from! {
+    &str => |v| Self::Text(Some(v.to_owned())),
+    String => |v| Self::Text(Some(v)),
+    &String => |v| Self::Text(Some(v.clone())),
+    Option<String> => |v| Self::Text(v),
+    Option<&str> => |v| Self::Text(v.map(str::to_owned)),
+    i64 => |v| Self::Int(Some(v)),
+    Option<i64> => |v| Self::Int(v),
+    bool => |v| Self::Bool(v),
+    domain::time::Timestamp => |v| Self::Int(Some(v.as_micros())),
+    Option<domain::time::Timestamp> => |v| Self::Int(v.map(domain::time::Timestamp::as_micros)),
+    &domain::id::TenantId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::CustomerId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::UserId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::PlanId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::PriceId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::SubscriptionId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::GrantId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::EventId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::ReservationId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::DecisionId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::KeyId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::SessionId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::JobId => |v| Self::Text(Some(v.to_string())),
+    &domain::id::FeatureKey => |v| Self::Text(Some(v.to_string())),
+}
+
+/// A statement and what is bound to it. Made by [`sql!`] alone.
+#[derive(Debug)]
+pub struct Query {
+    text: &'static str,
+    values: Vec<Value>,
+}
+
+/// A row that both drivers can read.
+pub trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Record for T {}
+
+/// Names a statement. The one way to SQL outside the gate, so that a test can find and prepare every statement.
+macro_rules! sql {
+    ($text:literal) => {
+        $crate::db::Query::new($text)
+    };
+}
+pub(crate) use sql;
+
+/// Binds the values and runs one driver call on whichever connection there is.
+macro_rules! run {
+    ($query:expr, $on:expr, $make:path, $call:ident) => {{
+        let Query { text, values } = $query;
+        match $on.into() {
+            On::Db(Db { kind: Kind::Sqlite(db) }) => bind_sqlite!($make, text, values).$call(&db.readers).await,
+            On::Db(Db { kind: Kind::Postgres { pool, .. } }) => bind_postgres!($make, text, values).$call(pool).await,
+            On::Tx(Tx::Sqlite(tx, _)) => bind_sqlite!($make, text, values).$call(&mut **tx).await,
+            On::Tx(Tx::Postgres(tx)) => bind_postgres!($make, text, values).$call(&mut **tx).await,
+        }
+    }};
+}
+
+macro_rules! bind_sqlite {
+    ($make:path, $text:expr, $values:expr) => {{
+        let mut query = $make(AssertSqlSafe(dialect($text, "")));
+        for value in $values {
+            query = match value {
+                Value::Text(v) => query.bind(v),
+                Value::Int(v) => query.bind(v),
+                Value::Bool(v) => query.bind(v),
+            };
+        }
+        query
+    }};
+}
+
+macro_rules! bind_postgres {
+    ($make:path, $text:expr, $values:expr) => {{
+        let mut query = $make(AssertSqlSafe(dialect($text, "FOR UPDATE")));
+        for value in $values {
+            query = match value {
+                Value::Text(v) => query.bind(v),
+                Value::Int(v) => query.bind(v),
+                Value::Bool(v) => query.bind(v),
+            };
+        }
+        query
+    }};
+}
+
+/// `{lock}` is a row lock where there are rows to lock; SQLite's one writer needs none.
+fn dialect(text: &'static str, lock: &str) -> String {
+    text.replace("{lock}", lock)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that makes statements, from sql! alone")]
+impl Query {
+    #[doc(hidden)]
+    pub const fn new(text: &'static str) -> Self {
+        Self { text, values: Vec::new() }
+    }
+
+    /// Binds the next placeholder (`$1` first).
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Runs it and answers how many rows it touched.
+    pub async fn execute<'a>(self, on: impl Into<On<'a>>) -> Result<u64> {
+        let Self { text, values } = self;
+        let rows = match on.into() {
+            On::Db(Db { kind: Kind::Sqlite(db) }) => {
+                bind_sqlite!(sqlx::query::<Sqlite>, text, values).execute(&db.readers).await?.rows_affected()
+            }
+            On::Db(Db { kind: Kind::Postgres { pool, .. } }) => {
+                bind_postgres!(sqlx::query::<Postgres>, text, values).execute(pool).await?.rows_affected()
+            }
+            On::Tx(Tx::Sqlite(tx, _)) => {
+                bind_sqlite!(sqlx::query::<Sqlite>, text, values).execute(&mut **tx).await?.rows_affected()
+            }
+            On::Tx(Tx::Postgres(tx)) => {
+                bind_postgres!(sqlx::query::<Postgres>, text, values).execute(&mut **tx).await?.rows_affected()
+            }
+        };
+        Ok(rows)
+    }
+
+    /// All rows.
+    pub async fn all<'a, T: Record>(self, on: impl Into<On<'a>>) -> Result<Vec<T>> {
+        Ok(run!(self, on, sqlx::query_as, fetch_all)?)
+    }
+
+    /// The row, if there is one.
+    pub async fn find<'a, T: Record>(self, on: impl Into<On<'a>>) -> Result<Option<T>> {
+        Ok(run!(self, on, sqlx::query_as, fetch_optional)?)
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<Db> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|e| Error::Setup(format!("cannot make {}: {e}", folder.display())))?;
+    }
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(Error::Setup(format!("SQLite {} is too old; build with the bundled one", rusqlite::version())));
+    }
+    let process = lock_process(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("wal_autocheckpoint", "16000")
+        .foreign_keys(false);
+    // Schema changes leave other open connections with a stale schema, so the pools are made afterwards.
+    let first = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+    migrator(&SQLITE_TOKENS).run(&first).await?;
+    first.close().await;
+    let pool = |max| SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIMEOUT);
+    let writer = pool(1).connect_with(options.clone()).await?;
+    let readers = pool(READERS_MAX).connect_with(options.pragma("query_only", "1")).await?;
+    let turn = Arc::new(Mutex::new(()));
+    let db = SqliteDb { path: path.to_owned(), readers, writer, turn, _process: process };
+    Ok(Db { kind: Kind::Sqlite(Arc::new(db)) })
+}
+
+/// Takes the lock file beside the database, which names the process that has it.
+fn lock_process(path: &Path) -> Result<std::fs::File> {
+    use std::io::Write as _;
+    let lock_path = path.with_extension("lock");
+    let failed = |e: std::io::Error| Error::Setup(format!("cannot lock {}: {e}", lock_path.display()));
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&lock_path)
+        .map_err(failed)?;
+    if file.try_lock().is_err() {
+        let owner = std::fs::read_to_string(&lock_path).unwrap_or_default();
+        return Err(Error::Setup(format!(
+            "{} is already in use by process {}; stop it first, or use PostgreSQL for several processes",
+            path.display(),
+            owner.trim()
+        )));
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    Ok(file)
+}
+
+async fn open_postgres(url: &str) -> Result<Db> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options.application_name("tollgate").options([
+        ("synchronous_commit", "on"),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "30s"),
+    ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await?;
+    migrator(&POSTGRES_TOKENS).run(&pool).await?;
+    Ok(Db { kind: Kind::Postgres { pool, url: url.into() } })
+}
+
+const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+
+type Tokens = [(&'static str, &'static str); 3];
+
+const SQLITE_TOKENS: Tokens = [
+    ("{clustered}", "WITHOUT ROWID"),
+    ("{updated_in_place}", "WITHOUT ROWID"),
+    // Tells the gate with one small read whether any limit may have moved since it last looked.
+    (
+        "{sqlite_generation}",
+        "CREATE TABLE generation (one INTEGER NOT NULL PRIMARY KEY, number BIGINT NOT NULL);
+         INSERT INTO generation VALUES (1, 1);
+         CREATE TRIGGER tenant_generation AFTER UPDATE OF epoch ON tenant
+           BEGIN UPDATE generation SET number = number + 1; END;
+         CREATE TRIGGER customer_generation AFTER UPDATE OF entitlement_version ON customer
+           BEGIN UPDATE generation SET number = number + 1; END;",
+    ),
+];
+
+const POSTGRES_TOKENS: Tokens =
+    [("{clustered}", ""), ("{updated_in_place}", "WITH (fillfactor = 50)"), ("{sqlite_generation}", "")];
+
+fn migrator(tokens: &Tokens) -> Migrator {
+    let with_tokens = |text: &str| tokens.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    let migrations: Vec<_> = MIGRATIONS
+        .iter()
+        .map(|(version, name, text)| {
+            let text = AssertSqlSafe(with_tokens(text));
+            Migration::new(*version, (*name).into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(text), false)
+        })
+        .collect();
+    Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
+}

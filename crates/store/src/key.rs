@@ -1,0 +1,85 @@
+//! API keys: only the hash of a secret is stored.
+
+use domain::id::{KeyId, TenantId};
+use domain::time::Timestamp;
+use sqlx::FromRow;
+
+use crate::db::{Db, Tx, sql};
+use crate::error::Result;
+
+/// A key's row.
+#[derive(Debug, Clone, FromRow)]
+pub struct KeyRow {
+    /// The tenant that it belongs to: for a key it is the credential that says so.
+    pub tenant_id: String,
+    /// Its id.
+    pub key_id: String,
+    /// What people read.
+    pub name: String,
+    /// The secret's first characters.
+    pub hint: String,
+    /// Names of scopes, separated by blanks.
+    pub scopes: String,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it ends by itself.
+    pub expires_at: Option<i64>,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<i64>,
+}
+
+/// The key of a secret, in whichever tenant: the one look-up without a tenant, since the secret names it.
+pub async fn find_by_secret(db: &Db, secret_hash: &str) -> Result<Option<KeyRow>> {
+    sql!("SELECT tenant_id, key_id, name, hint, scopes, created_at, expires_at, revoked_at, last_used_at FROM api_key WHERE secret_hash = $1")
+        .bind(secret_hash)
+        .find(db)
+        .await
+}
+
+/// All keys of a tenant, newest first.
+pub async fn list(db: &Db, tenant: &TenantId) -> Result<Vec<KeyRow>> {
+    sql!("SELECT tenant_id, key_id, name, hint, scopes, created_at, expires_at, revoked_at, last_used_at FROM api_key WHERE tenant_id = $1 ORDER BY created_at DESC, key_id")
+        .bind(tenant)
+        .all(db)
+        .await
+}
+
+/// Adds a key.
+pub async fn insert(tx: &mut Tx, row: &KeyRow, secret_hash: &str) -> Result<()> {
+    sql!("INSERT INTO api_key (tenant_id, key_id, name, hint, secret_hash, scopes, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+        .bind(&row.tenant_id)
+        .bind(&row.key_id)
+        .bind(&row.name)
+        .bind(&row.hint)
+        .bind(secret_hash)
+        .bind(&row.scopes)
+        .bind(row.created_at)
+        .bind(row.expires_at)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// Revokes a key; answers whether there was one to revoke.
+pub async fn revoke(tx: &mut Tx, tenant: &TenantId, key: &KeyId, now: Timestamp) -> Result<bool> {
+    let rows = sql!("UPDATE api_key SET revoked_at = $3 WHERE tenant_id = $1 AND key_id = $2 AND revoked_at IS NULL")
+        .bind(tenant)
+        .bind(key)
+        .bind(now)
+        .execute(tx)
+        .await?;
+    Ok(rows == 1)
+}
+
+/// Notes the last use.
+pub async fn touch(tx: &mut Tx, tenant: &TenantId, key: &KeyId, now: Timestamp) -> Result<()> {
+    sql!("UPDATE api_key SET last_used_at = $3 WHERE tenant_id = $1 AND key_id = $2")
+        .bind(tenant)
+        .bind(key)
+        .bind(now)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}

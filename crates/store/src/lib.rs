@@ -1,0 +1,14 @@
+//! All SQL. Functions take a transaction or the database, then the tenant, and answer domain values.
+
+pub mod audit;
+pub mod catalog;
+pub mod customer;
+pub mod db;
+pub mod error;
+pub mod gate;
+pub mod job;
+pub mod key;
+pub mod secret;
+pub mod tenant;
+pub mod usage;
+pub mod user;

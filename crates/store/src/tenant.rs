@@ -1,0 +1,117 @@
+//! Tenants: one row each, whose `epoch` moves with every change that a decision could depend on.
+
+use domain::id::TenantId;
+use domain::time::Timestamp;
+use sqlx::FromRow;
+
+use crate::db::{Db, On, Tx, sql};
+use crate::error::Result;
+
+/// A tenant's own row.
+#[derive(Debug, Clone, FromRow)]
+pub struct TenantRow {
+    /// Its id.
+    pub tenant_id: String,
+    /// Its name in URLs and `X-Tenant`.
+    pub slug: String,
+    /// What people read.
+    pub name: String,
+    /// `sandbox` or `live`.
+    pub mode: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// IANA.
+    pub timezone: String,
+    /// Whether the gate refuses anything.
+    pub enforced: bool,
+    /// Microseconds that a sandbox clock is ahead.
+    pub clock_offset: i64,
+    /// The plan of a new customer.
+    pub default_plan_id: Option<String>,
+    /// Brand, as JSON.
+    pub brand: String,
+    /// Moves with every change.
+    pub epoch: i64,
+    /// When it was made.
+    pub created_at: i64,
+}
+
+impl TenantRow {
+    /// The id as a type.
+    pub fn id(&self) -> TenantId {
+        TenantId::stored(self.tenant_id.as_str())
+    }
+}
+
+/// All tenants, oldest first.
+pub async fn list(db: &Db) -> Result<Vec<TenantRow>> {
+    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at FROM tenant ORDER BY created_at, tenant_id")
+        .all(db)
+        .await
+}
+
+/// One tenant.
+pub async fn find(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Option<TenantRow>> {
+    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at FROM tenant WHERE tenant_id = $1")
+        .bind(tenant)
+        .find(on)
+        .await
+}
+
+/// A tenant by its name in URLs.
+pub async fn find_by_slug(db: &Db, slug: &str) -> Result<Option<TenantRow>> {
+    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at FROM tenant WHERE slug = $1")
+        .bind(slug)
+        .find(db)
+        .await
+}
+
+/// Makes a tenant.
+pub async fn insert(tx: &mut Tx, row: &TenantRow) -> Result<()> {
+    sql!("INSERT INTO tenant (tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, outbox_seq, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12)")
+        .bind(&row.tenant_id)
+        .bind(&row.slug)
+        .bind(&row.name)
+        .bind(&row.mode)
+        .bind(&row.currency)
+        .bind(&row.timezone)
+        .bind(row.enforced)
+        .bind(row.clock_offset)
+        .bind(row.default_plan_id.clone())
+        .bind(&row.brand)
+        .bind(row.epoch)
+        .bind(row.created_at)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// Sets the plan that a new customer gets.
+pub async fn set_default_plan(tx: &mut Tx, tenant: &TenantId, plan: Option<&str>) -> Result<()> {
+    sql!("UPDATE tenant SET default_plan_id = $2 WHERE tenant_id = $1")
+        .bind(tenant)
+        .bind(plan)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// Switches enforcement.
+pub async fn set_enforced(tx: &mut Tx, tenant: &TenantId, enforced: bool) -> Result<()> {
+    sql!("UPDATE tenant SET enforced = $2 WHERE tenant_id = $1")
+        .bind(tenant)
+        .bind(enforced)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// Moves the epoch, so that every decision from the commit on is made with what this transaction wrote.
+pub async fn bump_epoch(tx: &mut Tx, tenant: &TenantId, now: Timestamp) -> Result<()> {
+    sql!("UPDATE tenant SET epoch = CASE WHEN epoch >= $2 THEN epoch + 1 ELSE $2 END WHERE tenant_id = $1")
+        .bind(tenant)
+        .bind(now)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}

@@ -1,0 +1,378 @@
+//! What was used: reservations and events by id, history, decisions, and the batches that listeners follow.
+
+use std::collections::BTreeMap;
+
+use domain::entitlement::{CounterKey, Source};
+use domain::gauge::Recorded;
+use domain::id::{CustomerId, DecisionId, EventId, FeatureKey, ReservationId, TenantId};
+use domain::reservation::State;
+use domain::time::Timestamp;
+use sqlx::FromRow;
+
+use crate::db::{Db, Tx, sql};
+use crate::error::{Error, Result};
+use crate::gate::{Change, Held, holds_from_json};
+
+/// Events that one read may walk through.
+const EVENTS_MAX: i64 = 20_000;
+
+/// A reservation with who made it.
+#[derive(Debug, Clone)]
+pub struct Reservation {
+    /// What it holds.
+    pub held: Held,
+    /// Whose counters.
+    pub customer: CustomerId,
+    /// Who may settle or release it.
+    pub principal: String,
+    /// Where it stands.
+    pub state: State,
+}
+
+#[derive(FromRow)]
+struct ReservationRow {
+    reservation_id: String,
+    customer_id: String,
+    principal: String,
+    holds: String,
+    state: String,
+    tenant_id: String,
+}
+
+impl ReservationRow {
+    fn read(self) -> Result<(TenantId, Reservation)> {
+        let broken =
+            |why: &str| Error::Broken { table: "reservation", id: self.reservation_id.clone(), why: why.to_owned() };
+        let holds = holds_from_json(&self.holds).ok_or_else(|| broken("its holds do not parse"))?;
+        let state = State::stored(&self.state).ok_or_else(|| broken("its state is unknown"))?;
+        let reservation = Reservation {
+            held: Held { id: ReservationId::stored(self.reservation_id), holds },
+            customer: CustomerId::stored(self.customer_id),
+            principal: self.principal,
+            state,
+        };
+        Ok((TenantId::stored(self.tenant_id), reservation))
+    }
+}
+
+/// One reservation.
+pub async fn find_reservation(db: &Db, tenant: &TenantId, id: &ReservationId) -> Result<Option<Reservation>> {
+    let row: Option<ReservationRow> =
+        sql!("SELECT tenant_id, reservation_id, customer_id, principal, holds, state FROM reservation WHERE tenant_id = $1 AND reservation_id = $2")
+            .bind(tenant)
+            .bind(id)
+            .find(db)
+            .await?;
+    row.map(|row| row.read().map(|(_, reservation)| reservation)).transpose()
+}
+
+/// Reservations of one tenant whose time is over, oldest first.
+pub async fn due_reservations(db: &Db, tenant: &TenantId, now: Timestamp) -> Result<Vec<Reservation>> {
+    let rows: Vec<ReservationRow> =
+        sql!("SELECT tenant_id, reservation_id, customer_id, principal, holds, state FROM reservation WHERE tenant_id = $1 AND state = 'open' AND expires_at <= $2 ORDER BY expires_at LIMIT 500")
+            .bind(tenant)
+            .bind(now)
+            .all(db)
+            .await?;
+    rows.into_iter().map(|row| row.read().map(|(_, reservation)| reservation)).collect()
+}
+
+/// An event as it can be taken back.
+#[derive(Debug, Clone)]
+pub struct RecordedEvent {
+    /// Whose counters.
+    pub customer: CustomerId,
+    /// How it came about: `consume`, `settle`, ….
+    pub kind: String,
+    /// What it moved.
+    pub lines: Vec<Recorded>,
+}
+
+#[derive(FromRow)]
+struct LineRow {
+    customer_id: String,
+    kind: String,
+    feature: String,
+    source: String,
+    period_start: i64,
+    amount: i64,
+}
+
+/// One event.
+pub async fn find_event(db: &Db, tenant: &TenantId, event: &EventId) -> Result<Option<RecordedEvent>> {
+    let rows: Vec<LineRow> =
+        sql!("SELECT customer_id, kind, feature, source, period_start, amount FROM usage_event WHERE tenant_id = $1 AND event_id = $2 ORDER BY line")
+            .bind(tenant)
+            .bind(event)
+            .all(db)
+            .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let (customer, kind) = (CustomerId::stored(first.customer_id.as_str()), first.kind.clone());
+    let line = |row: LineRow| Recorded {
+        key: CounterKey {
+            feature: FeatureKey::stored(row.feature),
+            source: Source::stored(&row.source),
+            period_start: Timestamp::from_micros(row.period_start),
+        },
+        amount: row.amount,
+    };
+    Ok(Some(RecordedEvent { customer, kind, lines: rows.into_iter().map(line).collect() }))
+}
+
+/// Keeps the explanation of a refusal.
+pub async fn insert_decision(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    id: &DecisionId,
+    (customer, body): (Option<&CustomerId>, &str),
+    now: Timestamp,
+) -> Result<()> {
+    sql!("INSERT INTO decision (tenant_id, decision_id, customer_id, at, body) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant_id, decision_id) DO NOTHING")
+        .bind(tenant)
+        .bind(id)
+        .bind(customer.map(CustomerId::as_str))
+        .bind(now)
+        .bind(body)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// The explanation of a refusal, with the customer it was about.
+pub async fn find_decision(db: &Db, tenant: &TenantId, id: &DecisionId) -> Result<Option<(Option<String>, String)>> {
+    sql!("SELECT customer_id, body FROM decision WHERE tenant_id = $1 AND decision_id = $2")
+        .bind(tenant)
+        .bind(id)
+        .find(db)
+        .await
+}
+
+/// Units used in one hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct HourRow {
+    /// The hour's start, in microseconds.
+    pub hour: i64,
+    /// Units.
+    pub used: i64,
+}
+
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// What a customer used of a feature, hour by hour: what the follower has summed, and what it has not reached yet.
+pub async fn history(
+    db: &Db,
+    tenant: &TenantId,
+    (customer, feature): (&CustomerId, &FeatureKey),
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Vec<HourRow>> {
+    let reached = followed(db).await?;
+    let mut hours: BTreeMap<i64, i64> = BTreeMap::new();
+    let summed: Vec<HourRow> =
+        sql!("SELECT hour, used FROM usage_rollup WHERE tenant_id = $1 AND customer_id = $2 AND feature = $3 AND hour >= $4 AND hour < $5 ORDER BY hour")
+            .bind(tenant)
+            .bind(customer)
+            .bind(feature)
+            .bind(from.as_micros().div_euclid(HOUR_MICROS).saturating_mul(HOUR_MICROS))
+            .bind(to)
+            .all(db)
+            .await?;
+    for row in summed {
+        hours.insert(row.hour, row.used);
+    }
+    for (node, seq) in reached {
+        for batch in batches_after(db, node, seq, EVENTS_MAX).await? {
+            for line in lines_of(db, &batch, tenant).await? {
+                if line.customer_id == customer.as_str() && line.feature == feature.as_str() {
+                    *hours.entry(hour_of(line.at)).or_default() += line.amount;
+                }
+            }
+        }
+    }
+    let inside = |hour: &i64| *hour + HOUR_MICROS > from.as_micros() && *hour < to.as_micros();
+    Ok(hours.into_iter().filter(|(hour, _)| inside(hour)).map(|(hour, used)| HourRow { hour, used }).collect())
+}
+
+fn hour_of(at: i64) -> i64 {
+    at.div_euclid(HOUR_MICROS).saturating_mul(HOUR_MICROS)
+}
+
+/// How far each node's batches have been summed.
+async fn followed(db: &Db) -> Result<Vec<(i64, i64)>> {
+    sql!("SELECT node, followed_seq FROM node ORDER BY node").all(db).await
+}
+
+/// A committed batch.
+#[derive(Debug, Clone, FromRow)]
+pub struct BatchRow {
+    /// Who committed it.
+    pub node: i64,
+    /// Its place in that node's order.
+    pub seq: i64,
+    /// The tenants that it touched, as JSON.
+    pub tenants: String,
+    /// The first of its events.
+    pub first_event: String,
+    /// The last of its events.
+    pub last_event: String,
+}
+
+/// A node's batches after one, in order.
+pub async fn batches_after(db: &Db, node: i64, seq: i64, limit: i64) -> Result<Vec<BatchRow>> {
+    sql!("SELECT node, seq, tenants, first_event, last_event FROM gate_batch WHERE node = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+        .bind(node)
+        .bind(seq)
+        .bind(limit)
+        .all(db)
+        .await
+}
+
+/// The last batch of every node: where a listener begins.
+pub async fn last_batches(db: &Db) -> Result<Vec<(i64, i64)>> {
+    sql!("SELECT node, MAX(seq) FROM gate_batch GROUP BY node ORDER BY node").all(db).await
+}
+
+/// The first batch that is still kept of every node.
+pub async fn first_batches(db: &Db) -> Result<Vec<(i64, i64)>> {
+    sql!("SELECT node, MIN(seq) FROM gate_batch GROUP BY node ORDER BY node").all(db).await
+}
+
+#[derive(FromRow)]
+struct MovedRow {
+    customer_id: String,
+    feature: String,
+    amount: i64,
+    at: i64,
+}
+
+async fn lines_of(db: &Db, batch: &BatchRow, tenant: &TenantId) -> Result<Vec<MovedRow>> {
+    if !tenants_of(batch).iter().any(|t| t == tenant) {
+        return Ok(Vec::new());
+    }
+    sql!("SELECT customer_id, feature, amount, at FROM usage_event WHERE tenant_id = $1 AND event_id >= $2 AND event_id <= $3 AND node = $4")
+        .bind(tenant)
+        .bind(&batch.first_event)
+        .bind(&batch.last_event)
+        .bind(batch.node)
+        .all(db)
+        .await
+}
+
+fn tenants_of(batch: &BatchRow) -> Vec<TenantId> {
+    let names: Vec<String> = serde_json::from_str(&batch.tenants).unwrap_or_default();
+    names.into_iter().map(TenantId::stored).collect()
+}
+
+/// What a batch moved, for listeners on another node.
+pub async fn changes_of(db: &Db, batch: &BatchRow) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for tenant in tenants_of(batch) {
+        let mut moved: BTreeMap<String, Vec<FeatureKey>> = BTreeMap::new();
+        for line in lines_of(db, batch, &tenant).await? {
+            moved.entry(line.customer_id).or_default().push(FeatureKey::stored(line.feature));
+        }
+        changes.extend(moved.into_iter().map(|(customer, features)| Change {
+            tenant: tenant.clone(),
+            customer: CustomerId::stored(customer),
+            features,
+        }));
+    }
+    Ok(changes)
+}
+
+/// Sums the next batches of a node into hours, in one transaction with the place it reached. Answers whether there is
+/// more to do.
+pub async fn follow(db: &Db, node: i64, batches_max: i64) -> Result<bool> {
+    let reached: Option<(i64,)> = sql!("SELECT followed_seq FROM node WHERE node = $1").bind(node).find(db).await?;
+    let Some((seq,)) = reached else { return Ok(false) };
+    let batches = batches_after(db, node, seq, batches_max).await?;
+    let Some(last) = batches.last().map(|batch| batch.seq) else { return Ok(false) };
+    let mut hours: BTreeMap<(TenantId, String, String, i64), (i64, i64)> = BTreeMap::new();
+    for batch in &batches {
+        for tenant in tenants_of(batch) {
+            for line in lines_of(db, batch, &tenant).await? {
+                let hour = hour_of(line.at);
+                let sum = hours.entry((tenant.clone(), line.customer_id, line.feature, hour)).or_default();
+                *sum = (sum.0 + line.amount, sum.1 + 1);
+            }
+        }
+    }
+    let mut tx = db.begin().await?;
+    let moved = sql!("UPDATE node SET followed_seq = $3 WHERE node = $1 AND followed_seq = $2")
+        .bind(node)
+        .bind(seq)
+        .bind(last)
+        .execute(&mut tx)
+        .await?;
+    if moved == 0 {
+        // Another process followed the same batches first; its sums stand.
+        return Ok(true);
+    }
+    for ((tenant, customer, feature, hour), (used, events)) in hours {
+        sql!("INSERT INTO usage_rollup (tenant_id, customer_id, feature, hour, used, events) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, customer_id, feature, hour) DO UPDATE SET used = usage_rollup.used + excluded.used, events = usage_rollup.events + excluded.events")
+            .bind(&tenant)
+            .bind(customer)
+            .bind(feature)
+            .bind(hour)
+            .bind(used)
+            .bind(events)
+            .execute(&mut tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(i64::try_from(batches.len()).unwrap_or(0) == batches_max)
+}
+
+/// The nodes whose batches may still have to be summed.
+pub async fn nodes(db: &Db) -> Result<Vec<i64>> {
+    Ok(followed(db).await?.into_iter().map(|(node, _)| node).collect())
+}
+
+/// Drops batch rows that every listener has long passed: those summed and older than `before`, except each node's last.
+pub async fn drop_old_batches(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    sql!("DELETE FROM gate_batch WHERE at < $1 AND seq <= (SELECT n.followed_seq FROM node n WHERE n.node = gate_batch.node) AND seq < (SELECT MAX(b.seq) FROM gate_batch b WHERE b.node = gate_batch.node)")
+        .bind(before)
+        .execute(tx)
+        .await
+}
+
+/// Keeps the sealed result of an AI call for a replay.
+pub async fn insert_result(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    reservation: &ReservationId,
+    (sealed, expires_at): (&str, Timestamp),
+) -> Result<()> {
+    sql!("INSERT INTO ai_result (tenant_id, reservation_id, sealed, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, reservation_id) DO NOTHING")
+        .bind(tenant)
+        .bind(reservation)
+        .bind(sealed)
+        .bind(expires_at)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// The sealed result of an AI call, unless its time is over.
+pub async fn find_result(
+    db: &Db,
+    tenant: &TenantId,
+    reservation: &ReservationId,
+    now: Timestamp,
+) -> Result<Option<String>> {
+    let row: Option<(String,)> =
+        sql!("SELECT sealed FROM ai_result WHERE tenant_id = $1 AND reservation_id = $2 AND expires_at > $3")
+            .bind(tenant)
+            .bind(reservation)
+            .bind(now)
+            .find(db)
+            .await?;
+    Ok(row.map(|(sealed,)| sealed))
+}
+
+/// Drops results, decisions and idempotency keys whose time is over. Answers how many rows.
+pub async fn drop_expired(tx: &mut Tx, now: Timestamp, keys_before: Timestamp) -> Result<u64> {
+    let results = sql!("DELETE FROM ai_result WHERE expires_at <= $1").bind(now).execute(&mut *tx).await?;
+    let decisions = sql!("DELETE FROM decision WHERE at < $1").bind(keys_before).execute(&mut *tx).await?;
+    let keys = sql!("DELETE FROM idempotency WHERE at < $1").bind(keys_before).execute(tx).await?;
+    Ok(results + decisions + keys)
+}
