@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
@@ -95,12 +95,31 @@ impl Db {
         sql!("SELECT 1").execute(self).await.map(|_| ())
     }
 
+    /// Listens on a channel that processes share through the database; none where there is but one process.
+    pub(crate) async fn notices(&self, channel: &str) -> Result<Option<Notices>> {
+        let Kind::Postgres { pool, .. } = &self.kind else { return Ok(None) };
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen(channel).await?;
+        Ok(Some(Notices(listener)))
+    }
+
     /// The name of the database kind, for people.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
             Kind::Sqlite(_) => "SQLite",
             Kind::Postgres { .. } => "PostgreSQL",
         }
+    }
+}
+
+/// What other processes say on a channel.
+#[derive(Debug)]
+pub(crate) struct Notices(PgListener);
+
+impl Notices {
+    /// The next message; none when the connection broke and was made anew, so that some may have been missed.
+    pub(crate) async fn next(&mut self) -> Result<Option<String>> {
+        Ok(self.0.try_recv().await?.map(|notice| notice.payload().to_owned()))
     }
 }
 

@@ -86,7 +86,7 @@ pub async fn finish(
     again_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<bool> {
-    let rows = sql!("UPDATE job SET state = CASE WHEN $4 IS NULL THEN 'done' ELSE 'ready' END, due_at = COALESCE($4, due_at), leased_until = NULL, finished_at = $5, last_error = NULL WHERE tenant_id = $1 AND job_id = $2 AND fence = $3 AND state = 'ready'")
+    let rows = sql!("UPDATE job SET state = CASE WHEN CAST($4 AS BIGINT) IS NULL THEN 'done' ELSE 'ready' END, due_at = COALESCE($4, due_at), leased_until = NULL, finished_at = $5, last_error = NULL WHERE tenant_id = $1 AND job_id = $2 AND fence = $3 AND state = 'ready'")
         .bind(&job.tenant_id)
         .bind(&job.job_id)
         .bind(fence)

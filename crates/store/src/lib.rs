@@ -4,7 +4,9 @@ pub mod audit;
 pub mod catalog;
 pub mod customer;
 pub mod db;
+pub mod doctor;
 pub mod error;
+pub mod feed;
 pub mod gate;
 pub mod job;
 pub mod key;
@@ -12,3 +14,6 @@ pub mod secret;
 pub mod tenant;
 pub mod usage;
 pub mod user;
+
+#[cfg(test)]
+mod tests;

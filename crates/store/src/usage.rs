@@ -27,10 +27,13 @@ pub struct Reservation {
     pub principal: String,
     /// Where it stands.
     pub state: State,
+    /// Until when it holds.
+    pub expires_at: Timestamp,
 }
 
 #[derive(FromRow)]
 struct ReservationRow {
+    expires_at: i64,
     reservation_id: String,
     customer_id: String,
     principal: String,
@@ -50,6 +53,7 @@ impl ReservationRow {
             customer: CustomerId::stored(self.customer_id),
             principal: self.principal,
             state,
+            expires_at: Timestamp::from_micros(self.expires_at),
         };
         Ok((TenantId::stored(self.tenant_id), reservation))
     }
@@ -58,7 +62,7 @@ impl ReservationRow {
 /// One reservation.
 pub async fn find_reservation(db: &Db, tenant: &TenantId, id: &ReservationId) -> Result<Option<Reservation>> {
     let row: Option<ReservationRow> =
-        sql!("SELECT tenant_id, reservation_id, customer_id, principal, holds, state FROM reservation WHERE tenant_id = $1 AND reservation_id = $2")
+        sql!("SELECT tenant_id, reservation_id, customer_id, principal, holds, state, expires_at FROM reservation WHERE tenant_id = $1 AND reservation_id = $2")
             .bind(tenant)
             .bind(id)
             .find(db)
@@ -69,7 +73,7 @@ pub async fn find_reservation(db: &Db, tenant: &TenantId, id: &ReservationId) ->
 /// Reservations of one tenant whose time is over, oldest first.
 pub async fn due_reservations(db: &Db, tenant: &TenantId, now: Timestamp) -> Result<Vec<Reservation>> {
     let rows: Vec<ReservationRow> =
-        sql!("SELECT tenant_id, reservation_id, customer_id, principal, holds, state FROM reservation WHERE tenant_id = $1 AND state = 'open' AND expires_at <= $2 ORDER BY expires_at LIMIT 500")
+        sql!("SELECT tenant_id, reservation_id, customer_id, principal, holds, state, expires_at FROM reservation WHERE tenant_id = $1 AND state = 'open' AND expires_at <= $2 ORDER BY expires_at LIMIT 500")
             .bind(tenant)
             .bind(now)
             .all(db)

@@ -2,6 +2,7 @@
 
 use domain::entitlement::{CounterKey, Entitlement};
 use domain::gauge;
+use domain::id::ReservationId;
 use domain::reservation::{self, Hold, State};
 use domain::time::Timestamp;
 use domain::usage::{self, Book, Draw, Line, Refusal};
@@ -76,6 +77,17 @@ pub(super) const fn ends(command: &Command) -> Option<&Held> {
     match command {
         Command::Settle { reservation, .. } | Command::Release { reservation, .. } | Command::Expire(reservation) => {
             Some(reservation)
+        }
+        _ => None,
+    }
+}
+
+/// The reservation that a command makes or ends.
+pub(super) const fn reservation_id(command: &Command) -> Option<&ReservationId> {
+    match command {
+        Command::Reserve { id, .. } => Some(id),
+        Command::Settle { reservation, .. } | Command::Release { reservation, .. } | Command::Expire(reservation) => {
+            Some(&reservation.id)
         }
         _ => None,
     }

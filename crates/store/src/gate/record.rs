@@ -6,6 +6,7 @@ use domain::id::{EventId, FeatureKey, ReservationId};
 use domain::quota::{Quota, Status};
 use domain::reservation::Hold;
 use domain::time::{Period, Timestamp};
+use domain::usage::Line;
 use uuid::{ContextV7, Uuid};
 
 use super::Done;
@@ -63,6 +64,11 @@ pub(super) struct AnswerRow {
     pub(super) status_after: Option<i64>,
     pub(super) version: i64,
     pub(super) reservation_id: Option<String>,
+}
+
+/// The quota that a line's row keeps for a replay. A flag has no numbers, so no answer shows it.
+pub(super) fn kept_quota(line: &Line) -> Option<&Quota> {
+    line.quota.as_ref().filter(|quota| quota.kind != FeatureKind::Flag)
 }
 
 /// The answer as it was first given: status, id and the quotas as decided (SPEC §13).

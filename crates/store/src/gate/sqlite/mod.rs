@@ -246,7 +246,7 @@ impl Worker {
         let mut done = Done { event: None, quotas: Vec::new(), overrun, replayed: false, reservation: None };
         if !decision.lines.is_empty() {
             done.event = Some(self.record(operation, &account, &decision)?);
-            done.reservation = rows::reservation_id(&operation.command).cloned();
+            done.reservation = decide::reservation_id(&operation.command).cloned();
         }
         done.quotas = decision.quotas;
         Ok(Answer::Done(done))

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::NODE;
 use crate::error::{Error, Result};
 use crate::gate::decide;
-use crate::gate::record::{AnswerRow, holds_from_json, holds_to_json};
+use crate::gate::record::{AnswerRow, holds_from_json, holds_to_json, kept_quota};
 use crate::gate::{Command, Held, Idempotency, Operation};
 
 type AccountKey = (TenantId, CustomerId);
@@ -177,9 +177,9 @@ pub(super) fn insert_event(
                 status_after, version, at, reservation_id, detail) VALUES \
                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
     let mut statement = connection.prepare_cached(text).map_err(failed)?;
-    let reservation = reservation_id(&operation.command).map(ReservationId::as_str);
+    let reservation = decide::reservation_id(&operation.command).map(ReservationId::as_str);
     for (line, number) in lines.iter().zip(0_i64..) {
-        let quota = line.quota.as_ref();
+        let quota = kept_quota(line);
         let values = params![
             operation.tenant.as_str(),
             event.as_str(),
@@ -250,13 +250,6 @@ pub(super) fn answer_rows(connection: &Connection, tenant: &TenantId, event: &st
             reservation_id: row.get(10)?,
         })
     })
-}
-
-pub(super) fn reservation_id(command: &Command) -> Option<&ReservationId> {
-    match command {
-        Command::Reserve { id, .. } => Some(id),
-        other => decide::ends(other).map(|held| &held.id),
-    }
 }
 
 pub(super) fn insert_reservation(connection: &Connection, operation: &Operation, holds: &[Hold]) -> Result<()> {

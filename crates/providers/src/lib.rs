@@ -1,0 +1,7 @@
+//! The services outside: language models today, payment providers next.
+//!
+//! Owns the wire formats, time-outs, retries and failure classes of those services.
+//! Must not read configuration or the clock of the tenant, decide about quotas, or store anything.
+
+pub mod http;
+pub mod llm;

@@ -1,0 +1,499 @@
+//! Running an AI component: hold what it costs, call the upstream, settle what was really used.
+
+use std::time::Duration;
+
+use domain::id::{CustomerId, EventId, FeatureKey, ReservationId};
+use domain::quota::Quota;
+use domain::reservation::State;
+use providers::llm::{Answer, Call, Failure, FailureKind, Part, Piece, Usage};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::gate::{Done, Held};
+use tokio::sync::{mpsc, oneshot};
+
+use super::component::{Action, ChargeRule, Component};
+use super::{idempotency, usage};
+use crate::cx::Cx;
+use crate::error::{Code, Error, Result};
+
+/// How long one call may take, with its retries.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long its units are held: longer than any call, so that only a crash lets them expire. Seconds.
+const HOLD_SECONDS: i64 = 180;
+/// Pieces of an answer that wait for a slow reader.
+const PIECES_MAX: usize = 64;
+/// Results up to this size are kept for a replay, in bytes.
+const KEPT_BYTES_MAX: usize = 1_000_000;
+/// How long results are kept for a replay, in seconds.
+const KEPT_SECONDS: i64 = 86_400;
+/// Tokens per byte that no real tokenizer exceeds; more input than that is not believed.
+const INPUT_TOKENS_PER_BYTE_MAX: u64 = 2;
+/// What a picture or a page may count besides its bytes.
+const INPUT_TOKENS_SPARE: u64 = 200_000;
+
+/// A call of a component.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The component, as its URL names it.
+    pub component: FeatureKey,
+    /// The action.
+    pub action: String,
+    /// The customer that a key names.
+    pub customer: Option<String>,
+    /// The input.
+    pub input: Value,
+    /// The caller's idempotency key.
+    pub key: Option<String>,
+}
+
+/// What a streaming reader gets before the end.
+#[derive(Debug, Clone)]
+pub enum Update {
+    /// The call is held and runs.
+    Started(Started),
+    /// A fragment of the result's text.
+    Delta(String),
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    /// The reservation behind the call.
+    pub id: String,
+    /// The model.
+    pub model: String,
+    /// The upstream.
+    pub provider: String,
+    /// Whether this is the demo upstream.
+    pub demo: bool,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The event that was recorded.
+    pub id: Option<EventId>,
+    /// The result, and what it took.
+    pub kept: Kept,
+    /// The quotas of everything drawn, the component's own first.
+    pub quotas: Vec<Quota>,
+}
+
+/// The part of an outcome that a replay answers again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// What the component answered.
+    pub result: Value,
+    /// All input tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// Credits of the call.
+    pub credits: i64,
+    /// Which model answered.
+    pub model: String,
+    /// Which upstream.
+    pub provider: String,
+}
+
+/// Runs a component. The work goes on when the caller goes away; a streaming reader that goes away ends the upstream
+/// call, and what was used until then is charged.
+pub async fn run(cx: &Cx, request: Request, updates: Option<mpsc::Sender<Update>>) -> Result<Outcome> {
+    let (done, outcome) = oneshot::channel();
+    let cx = cx.clone();
+    let tasks = cx.app.tasks.clone();
+    tasks.spawn(async move {
+        let _caller_gone = done.send(execute(&cx, &request, updates).await);
+    });
+    outcome.await.map_err(|_| Error::internal("an AI call ended without an outcome"))?
+}
+
+async fn execute(cx: &Cx, request: &Request, updates: Option<mpsc::Sender<Update>>) -> Result<Outcome> {
+    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+    let cx = &cx.clone().with_tenant(tenant.clone());
+    let (component, action) = find(&tenant, request)?;
+    let customer = usage::acting_for(cx, request.customer.as_deref())?;
+    let call = Prepared { cx, component, action, request };
+    let held = match call.hold(&customer).await? {
+        Hold::New(customer, held) => (customer, held),
+        Hold::Before(outcome) => return Ok(*outcome),
+    };
+    let outcome = call.upstream(&held.1, updates).await;
+    call.conclude(held, outcome).await
+}
+
+fn find<'a>(tenant: &'a super::tenant::Tenant, request: &Request) -> Result<(&'a Component, &'a Action)> {
+    let component = tenant.components.get(&request.component).filter(|component| component.active);
+    let component = component.ok_or_else(|| {
+        let known: Vec<_> = tenant.components.values().filter(|c| c.active).map(|c| c.key.as_str()).collect();
+        Error::new(Code::UnknownComponent, format!("Components of this tenant: {}.", known.join(", ")))
+    })?;
+    let action = component.action(&request.action).ok_or_else(|| {
+        let known: Vec<_> = component.actions().map(|action| action.name.as_str()).collect();
+        Error::new(Code::UnknownComponent, format!("Actions of {}: {}.", component.key, known.join(", ")))
+    })?;
+    Ok((component, action))
+}
+
+/// What holding came to: a new hold, or the outcome of an earlier request with the same key.
+enum Hold {
+    New(CustomerId, Held),
+    Before(Box<Outcome>),
+}
+
+/// One call with all that belongs to it.
+struct Prepared<'a> {
+    cx: &'a Cx,
+    component: &'a Component,
+    action: &'a Action,
+    request: &'a Request,
+}
+
+impl Prepared<'_> {
+    async fn hold(&self, customer: &str) -> Result<Hold> {
+        let Self { cx, component, action, request } = self;
+        let route = format!("ai/{}/{}", component.key, action.name);
+        let body = (&request.customer, &request.input);
+        let idempotency = match &request.key {
+            Some(key) => Some(idempotency::of_request(cx, &route, key, &body)?),
+            None => None,
+        };
+        let mut items: Vec<_> = component.draws.iter().map(|draw| (draw.feature.clone(), draw.amount)).collect();
+        if let Some(pool) = &component.credit_feature {
+            items.push((pool.clone(), self.credits_max().max(1)));
+        }
+        let held = usage::Action { customer: None, items, metadata: None, idempotency };
+        let expires_at = cx.tenant_now().plus_seconds(HOLD_SECONDS);
+        let valid = || component.check(&action.name, &request.input);
+        let done = usage::hold(cx, customer, &held, (expires_at, true), valid).await?;
+        let id = done.reservation.ok_or_else(|| Error::internal("a hold without a reservation"))?;
+        let found = store::usage::find_reservation(&cx.app.db, cx.tenant.id(), &id).await?;
+        let reservation = found.ok_or_else(|| Error::internal(format!("reservation {id} is gone")))?;
+        if !done.replayed {
+            return Ok(Hold::New(reservation.customer, reservation.held));
+        }
+        match reservation.state {
+            State::Settled => self.before(&reservation).await.map(|outcome| Hold::Before(Box::new(outcome))),
+            _ => Err(Error::new(Code::IdempotencyInFlight, "The first request with this key is still running.")
+                .retry_after(2)),
+        }
+    }
+
+    /// The outcome of an earlier request with the same key.
+    async fn before(&self, reservation: &store::usage::Reservation) -> Result<Outcome> {
+        let Self { cx, .. } = self;
+        let id = &reservation.held.id;
+        let gone = || {
+            Error::new(
+                Code::ReservationEnded,
+                "The result of this key is not kept any more; use a new key to run again.",
+            )
+        };
+        let sealed = store::usage::find_result(&cx.app.db, cx.tenant.id(), id, cx.now).await?.ok_or_else(gone)?;
+        let opened = cx.app.master.open(cx.tenant.id(), &place(id), &sealed).ok_or_else(gone)?;
+        let kept: Kept = serde_json::from_slice(&opened).map_err(Error::internal)?;
+        let done = self.settle((&reservation.customer, &reservation.held), &[], None).await?;
+        Ok(Outcome { id: done.event, quotas: self.ordered(done.quotas), kept })
+    }
+
+    async fn upstream(&self, held: &Held, updates: Option<mpsc::Sender<Update>>) -> Result<Answer, Failure> {
+        let Self { cx, component, .. } = self;
+        let upstream = cx.tenant.upstreams.get(&component.upstream).ok_or_else(|| {
+            Failure::new(FailureKind::Credentials, format!("the upstream `{}` is not set up", component.upstream))
+        })?;
+        let call = self.call()?;
+        if let Some(updates) = &updates {
+            let started = Started {
+                id: held.id.to_string(),
+                model: component.model.clone(),
+                provider: upstream.name().to_owned(),
+                demo: upstream.name() == "demo",
+            };
+            let _reader_gone = updates.send(Update::Started(started)).await;
+        }
+        let (pieces, mut fragments) = mpsc::channel::<Piece>(PIECES_MAX);
+        let forward = async move {
+            while let Some(Piece(text)) = fragments.recv().await {
+                if let Some(updates) = &updates
+                    && updates.send(Update::Delta(text)).await.is_err()
+                {
+                    // Dropping the fragments tells the upstream that nobody reads them.
+                    break;
+                }
+            }
+        };
+        let (answer, ()) = tokio::join!(upstream.run(&call, pieces), forward);
+        answer
+    }
+
+    fn call(&self) -> Result<Call, Failure> {
+        let Self { cx, component, action, request } = self;
+        let rejected = |why: String| Failure::new(FailureKind::Rejected, why);
+        let mut environment = minijinja::Environment::new();
+        environment.set_recursion_limit(50);
+        let prompt = environment
+            .render_str(&action.template, minijinja::context! { input => minijinja::value::Serde(&request.input) })
+            .map_err(|e| rejected(format!("the template does not fit the input: {e}")))?;
+        let mut parts = files(&request.input);
+        parts.push(Part::Text(prompt));
+        Ok(Call {
+            model: component.model.clone(),
+            api_version: None,
+            system: action.system.clone(),
+            parts,
+            output_schema: action.output_schema.clone(),
+            max_output_tokens: action.max_output_tokens,
+            component: component.key.to_string(),
+            action: action.name.clone(),
+            input: request.input.clone(),
+            request_id: cx.request_id.to_string(),
+            timeout: CALL_TIMEOUT,
+        })
+    }
+
+    async fn conclude(&self, held: (CustomerId, Held), outcome: Result<Answer, Failure>) -> Result<Outcome> {
+        let held = (&held.0, &held.1);
+        match outcome {
+            Ok(answer) => self.succeed(held, answer).await,
+            Err(failure) => Err(self.fail(held, failure).await),
+        }
+    }
+
+    async fn succeed(&self, held: (&CustomerId, &Held), answer: Answer) -> Result<Outcome> {
+        let Self { cx, component, .. } = self;
+        let used = self.believed(answer.usage);
+        let credits = self.credits(&used);
+        let provider = cx.tenant.upstreams.get(&component.upstream).map_or("", |upstream| upstream.name());
+        let kept = Kept {
+            result: answer.output,
+            input_tokens: used.total_input(),
+            output_tokens: used.output_tokens,
+            credits,
+            model: answer.model,
+            provider: provider.to_owned(),
+        };
+        self.keep(&held.1.id, &kept).await;
+        let detail = self.detail(&used, &kept.model, answer.estimated);
+        let done = self.settle(held, &self.amounts(credits), Some(&detail)).await?;
+        Ok(Outcome { id: done.event, quotas: self.ordered(done.quotas), kept })
+    }
+
+    /// Ends a failed call: charged as the component's rule says, and told in a way that helps.
+    async fn fail(&self, held: (&CustomerId, &Held), failure: Failure) -> Error {
+        let used = self.believed(failure.usage);
+        let charged = match (failure.kind, self.component.charge_rule) {
+            // Who leaves in the middle pays for what was made until then.
+            (FailureKind::Canceled, _) | (_, ChargeRule::Input) => used.total() > 0,
+            (_, ChargeRule::Attempt) => true,
+            (_, ChargeRule::Success) => false,
+        };
+        let ended = if charged {
+            let detail = self.detail(&used, &self.component.model, failure.estimated);
+            self.settle(held, &self.amounts(self.credits(&used)), Some(&detail)).await
+        } else {
+            usage::release_held(self.cx, held.0, held.1).await
+        };
+        if let Err(error) = ended {
+            tracing::error!(%error, reservation.id = %held.1.id, "a failed call could not be concluded; its hold expires");
+        }
+        tracing::warn!(
+            component = %self.component.key, upstream.kind = ?failure.kind, upstream.detail = %failure.detail,
+            upstream.request_id = failure.upstream_request_id.as_deref().unwrap_or(""), charged, "an AI call failed"
+        );
+        told(&failure, charged)
+    }
+
+    async fn settle(
+        &self,
+        (customer, held): (&CustomerId, &Held),
+        used: &[(FeatureKey, i64)],
+        detail: Option<&str>,
+    ) -> Result<Done> {
+        usage::settle_held(self.cx, customer, held, used, (&usage::Action::default(), detail)).await
+    }
+
+    fn amounts(&self, credits: i64) -> Vec<(FeatureKey, i64)> {
+        let draws = self.component.draws.iter().map(|draw| (draw.feature.clone(), draw.amount));
+        draws.chain(self.component.credit_feature.iter().map(|pool| (pool.clone(), credits))).collect()
+    }
+
+    /// `baseTokenCost` plus the tokens (SPEC §13).
+    fn credits(&self, used: &Usage) -> i64 {
+        let tokens = i64::try_from(used.total()).unwrap_or(i64::MAX);
+        self.component.base_token_cost.saturating_add(tokens)
+    }
+
+    /// The most that the call can plausibly cost, which is held for it.
+    fn credits_max(&self) -> i64 {
+        let tokens = self.input_tokens_max().saturating_add(u64::from(self.action.max_output_tokens));
+        self.component
+            .base_token_cost
+            .saturating_add(i64::try_from(tokens).unwrap_or(i64::MAX))
+            .min(domain::usage::AMOUNT_MAX)
+    }
+
+    fn input_tokens_max(&self) -> u64 {
+        let bytes = self.request.input.to_string().len() + self.action.system.len() + self.action.template.len();
+        let schema = self.action.output_schema.as_ref().map_or(0, |schema| schema.to_string().len());
+        let bytes = u64::try_from(bytes + schema).unwrap_or(u64::MAX);
+        bytes.saturating_mul(INPUT_TOKENS_PER_BYTE_MAX).saturating_add(INPUT_TOKENS_SPARE)
+    }
+
+    /// Clamps what no such call can have used, and raises the alarm.
+    fn believed(&self, said: Usage) -> Usage {
+        let input_max = self.input_tokens_max();
+        let output_max = u64::from(self.action.max_output_tokens).saturating_mul(4);
+        let believed = Usage {
+            input_tokens: said.input_tokens.min(input_max),
+            output_tokens: said.output_tokens.min(output_max),
+            cache_write_5m_tokens: said.cache_write_5m_tokens.min(input_max),
+            cache_write_1h_tokens: said.cache_write_1h_tokens.min(input_max),
+            cache_read_tokens: said.cache_read_tokens.min(input_max),
+        };
+        if believed != said {
+            metrics::counter!("tollgate_ai_usage_clamped_total").increment(1);
+            tracing::error!(component = %self.component.key, ?said, ?believed, "an upstream reported usage that cannot be");
+        }
+        believed
+    }
+
+    /// The facts that stand on the event: model, tokens and cost in micro-units of the tenant's currency.
+    fn detail(&self, used: &Usage, model: &str, estimated: bool) -> String {
+        let tenant = &self.cx.tenant;
+        let priced = tenant
+            .model_price(model, used.total_input(), self.cx.tenant_now())
+            .or_else(|| tenant.model_price(&self.component.model, used.total_input(), self.cx.tenant_now()));
+        json!({
+            "component": self.component.key,
+            "action": self.action.name,
+            "upstream": self.component.upstream,
+            "model": model,
+            "inputTokens": used.input_tokens,
+            "outputTokens": used.output_tokens,
+            "cacheWrite5mTokens": used.cache_write_5m_tokens,
+            "cacheWrite1hTokens": used.cache_write_1h_tokens,
+            "cacheReadTokens": used.cache_read_tokens,
+            "costMicros": priced.map(|price| cost_micros(used, price)),
+            "estimated": estimated,
+        })
+        .to_string()
+    }
+
+    /// Keeps the result for a retry with the same key; a failure to keep it does not fail the call.
+    async fn keep(&self, id: &ReservationId, kept: &Kept) {
+        if self.request.key.is_none() {
+            return;
+        }
+        if let Err(error) = self.try_keep(id, kept).await {
+            tracing::warn!(%error, "the result of an AI call could not be kept for a replay");
+        }
+    }
+
+    async fn try_keep(&self, id: &ReservationId, kept: &Kept) -> Result<()> {
+        let cx = self.cx;
+        let plain = serde_json::to_vec(kept).map_err(Error::internal)?;
+        if plain.len() > KEPT_BYTES_MAX {
+            return Ok(());
+        }
+        let sealed = cx.app.master.seal(cx.tenant.id(), &place(id), &plain)?;
+        let expires_at = cx.now.plus_seconds(KEPT_SECONDS);
+        let mut tx = cx.app.db.begin().await?;
+        store::usage::insert_result(&mut tx, cx.tenant.id(), id, (&sealed, expires_at)).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The component's own quota stands first.
+    fn ordered(&self, mut quotas: Vec<Quota>) -> Vec<Quota> {
+        let own = self.component.draws.iter().map(|draw| &draw.feature).find(|f| *f == &self.component.key);
+        let first = own.or_else(|| self.component.draws.first().map(|draw| &draw.feature));
+        quotas.sort_by_key(|quota| Some(&quota.feature) != first);
+        quotas
+    }
+}
+
+/// Where the sealed result of a call stands.
+fn place(id: &ReservationId) -> String {
+    format!("ai_result/{id}")
+}
+
+/// Sum of tokens × rate, divided once and rounded half up: rates are micro-units for a million tokens.
+fn cost_micros(used: &Usage, price: &store::catalog::ModelPriceRow) -> i64 {
+    let parts = [
+        (used.input_tokens, price.input),
+        (used.output_tokens, price.output),
+        (used.cache_write_5m_tokens, price.cache_write_5m),
+        (used.cache_write_1h_tokens, price.cache_write_1h),
+        (used.cache_read_tokens, price.cache_read),
+    ];
+    let sum = parts
+        .iter()
+        .fold(0_i128, |sum, (tokens, rate)| sum.saturating_add(i128::from(*tokens).saturating_mul(i128::from(*rate))));
+    i64::try_from(sum.saturating_add(500_000) / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Pictures, documents and texts of `input.files`.
+fn files(input: &Value) -> Vec<Part> {
+    use base64::Engine as _;
+    let files = input.get("files").and_then(Value::as_array).into_iter().flatten();
+    files
+        .filter_map(|file| {
+            let media_type = file.get("mediaType")?.as_str()?.to_owned();
+            let data = file.get("data")?.as_str()?.to_owned();
+            if media_type.starts_with("image/") {
+                Some(Part::Image { media_type, data })
+            } else if media_type == "application/pdf" {
+                Some(Part::Document { media_type, data })
+            } else {
+                let bytes = base64::engine::general_purpose::STANDARD.decode(data).ok()?;
+                Some(Part::Text(String::from_utf8_lossy(&bytes).into_owned()))
+            }
+        })
+        .collect()
+}
+
+/// What the caller is told about a failure of the upstream; its own words stay in the log.
+fn told(failure: &Failure, charged: bool) -> Error {
+    let cost = if charged { "What was used has been charged." } else { "Nothing was charged." };
+    let retry = failure.retry_after.map_or(5, |after| i64::try_from(after.as_secs()).unwrap_or(60));
+    match failure.kind {
+        FailureKind::RateLimited | FailureKind::Overloaded => {
+            let detail = format!("The AI service has too much to do; try again later. {cost}");
+            Error::new(Code::UpstreamOverloaded, detail).retry_after(retry)
+        }
+        FailureKind::Rejected => {
+            Error::new(Code::UpstreamFailed, format!("The AI service did not take this input; change it. {cost}"))
+        }
+        FailureKind::Credentials => {
+            Error::new(Code::UpstreamFailed, format!("The AI service is not set up rightly; tell the admin. {cost}"))
+        }
+        FailureKind::Timeout => {
+            Error::new(Code::UpstreamFailed, format!("The AI service did not answer in time; try again. {cost}"))
+        }
+        FailureKind::Unavailable | FailureKind::Cut | FailureKind::BadAnswer | FailureKind::Canceled => {
+            Error::new(Code::UpstreamFailed, format!("The AI service gave no complete answer; try again. {cost}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cost_is_divided_once_and_rounded_half_up() {
+        let price = store::catalog::ModelPriceRow {
+            model: "m".into(),
+            effective_from: 0,
+            prompt_tokens_over: 0,
+            input: 2_000_000,
+            output: 10_000_000,
+            cache_write_5m: 2_500_000,
+            cache_write_1h: 4_000_000,
+            cache_read: 100_000,
+        };
+        let used = Usage { input_tokens: 1, cache_read_tokens: 15, output_tokens: 3, ..Usage::default() };
+        assert_eq!(cost_micros(&used, &price), 34, "2 + 30 + 1.5 micros");
+        assert_eq!(cost_micros(&Usage { input_tokens: u64::MAX, ..Usage::default() }, &price), i64::MAX);
+    }
+}

@@ -1,0 +1,221 @@
+//! Customers: created by the integrator or by registering, and what each may use, kept in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use domain::entitlement::{Barred, Customer, Entitlement, Subscription, SubscriptionStatus, resolve};
+use domain::id::{CustomerId, FeatureKey, SubscriptionId, TenantId};
+use domain::time::{Reset, period_at};
+use moka::sync::Cache;
+use store::customer::{CustomerRow, NewSubscription};
+use store::db::Tx;
+use store::gate::Seen;
+
+use crate::cx::{Cx, id_bits};
+use crate::error::{Code, Error, Result};
+
+/// Customers kept in memory.
+const CUSTOMERS_MAX: u64 = 50_000;
+/// Names of a customer are remembered for so long without use.
+const IDLE: Duration = Duration::from_secs(600);
+/// The longest external id, name or address.
+pub const TEXT_CHARS_MAX: usize = 200;
+
+/// A customer as a decision needs it, with what has been worked out already.
+pub struct Account {
+    /// The customer.
+    pub customer: Customer,
+    /// The catalog's epoch that the entitlements come from.
+    epoch: i64,
+    entitlements: RwLock<HashMap<FeatureKey, Arc<Entitlement>>>,
+}
+
+impl Account {
+    /// The versions that everything here comes from.
+    pub fn seen(&self) -> Seen {
+        Seen { epoch: self.epoch, customer: self.customer.version }
+    }
+
+    /// What the customer may use of a feature now.
+    pub fn entitlement(&self, cx: &Cx, feature: &FeatureKey) -> Result<Arc<Entitlement>, Barred> {
+        let now = cx.tenant_now();
+        let known = self.entitlements.read().ok().and_then(|known| known.get(feature).cloned());
+        let good = |e: &Arc<Entitlement>| e.valid_until.is_none_or(|until| now < until) && e.period.start <= now;
+        if let Some(entitlement) = known.filter(good) {
+            return Ok(entitlement);
+        }
+        let entitlement = Arc::new(resolve(&cx.tenant.catalog, &self.customer, feature, now)?);
+        if let Ok(mut known) = self.entitlements.write() {
+            known.insert(feature.clone(), entitlement.clone());
+        }
+        Ok(entitlement)
+    }
+
+    /// Everything that the customer may use now, in the order of the features' keys.
+    pub fn entitlements(&self, cx: &Cx) -> Vec<Arc<Entitlement>> {
+        cx.tenant.catalog.features.keys().filter_map(|feature| self.entitlement(cx, feature).ok()).collect()
+    }
+}
+
+/// The customers of this process.
+pub struct Customers {
+    accounts: Cache<(TenantId, Arc<str>), Arc<Account>>,
+}
+
+impl Default for Customers {
+    fn default() -> Self {
+        Self { accounts: Cache::builder().max_capacity(CUSTOMERS_MAX).time_to_idle(IDLE).build() }
+    }
+}
+
+impl Customers {
+    /// A customer by id or external id, as memory has it. May be stale: the gate finds out.
+    pub async fn get(&self, cx: &Cx, name: &str) -> Result<Arc<Account>> {
+        let key = (cx.tenant.id().clone(), Arc::from(name));
+        match self.accounts.get(&key).filter(|account| account.epoch == cx.tenant.row.epoch) {
+            Some(account) => Ok(account),
+            None => self.reload(cx, name).await,
+        }
+    }
+
+    /// Reads a customer anew.
+    pub async fn reload(&self, cx: &Cx, name: &str) -> Result<Arc<Account>> {
+        let tenant = cx.tenant.id();
+        let row = store::customer::find(&cx.app.db, tenant, name).await?.ok_or_else(unknown)?;
+        let customer = store::customer::load(&cx.app.db, tenant, &row).await?;
+        let account = Arc::new(Account { customer, epoch: cx.tenant.row.epoch, entitlements: RwLock::default() });
+        self.accounts.insert((tenant.clone(), name.into()), account.clone());
+        Ok(account)
+    }
+}
+
+/// The error for a customer that is not there, or is another tenant's.
+pub fn unknown() -> Error {
+    Error::new(Code::UnknownCustomer, "Create the customer first (POST /api/customers), or check its id.")
+}
+
+/// What a new customer is made of.
+#[derive(Debug, Clone, Default)]
+pub struct NewCustomer {
+    /// The integrator's name for it.
+    pub external_id: Option<String>,
+    /// Where to write to.
+    pub email: Option<String>,
+    /// What people read.
+    pub name: Option<String>,
+    /// The plan to start with; the tenant's default otherwise.
+    pub plan: Option<String>,
+}
+
+/// Creates a customer; the same external id answers the one that is there.
+///
+/// Answers the row and whether it is new.
+pub async fn create(cx: &Cx, new: NewCustomer) -> Result<(CustomerRow, bool)> {
+    check(&new)?;
+    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+    let cx = &cx.clone().with_tenant(tenant);
+    if let Some(row) = find_external(cx, &new).await? {
+        return Ok((row, false));
+    }
+    let mut tx = cx.app.db.begin().await?;
+    let inserted = insert(&mut tx, cx, &new).await;
+    match inserted {
+        Ok(row) => {
+            tx.commit().await?;
+            Ok((row, true))
+        }
+        // Somebody created it at the same moment; theirs is as good.
+        Err(error) if error.code == Code::Taken => {
+            drop(tx);
+            find_external(cx, &new).await?.map(|row| (row, false)).ok_or(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn find_external(cx: &Cx, new: &NewCustomer) -> Result<Option<CustomerRow>> {
+    match &new.external_id {
+        Some(external) => Ok(store::customer::find(&cx.app.db, cx.tenant.id(), external).await?),
+        None => Ok(None),
+    }
+}
+
+fn check(new: &NewCustomer) -> Result<()> {
+    let fields = [("/externalId", &new.external_id), ("/email", &new.email), ("/name", &new.name)];
+    for (pointer, value) in fields {
+        if let Some(value) = value {
+            let chars = value.chars().count();
+            if chars == 0 || chars > TEXT_CHARS_MAX || value.chars().any(char::is_control) {
+                return Err(Error::field(pointer, format!("use 1 to {TEXT_CHARS_MAX} characters without line breaks")));
+            }
+        }
+    }
+    if new.external_id.as_deref().is_some_and(|id| id.starts_with("cus_")) {
+        return Err(Error::field("/externalId", "`cus_` begins our own ids; choose another"));
+    }
+    Ok(())
+}
+
+/// Writes a customer with its first subscription, if a plan is named or the tenant has a default one.
+pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerRow> {
+    let now = cx.tenant_now();
+    let id = CustomerId::from_bits(id_bits());
+    let row = CustomerRow {
+        customer_id: id.to_string(),
+        external_id: new.external_id.clone(),
+        email: new.email.clone(),
+        name: new.name.clone(),
+        anchor: now.as_micros(),
+        suspended: false,
+        entitlement_version: now.as_micros(),
+        created_at: now.as_micros(),
+    };
+    store::customer::insert(tx, cx.tenant.id(), &row).await?;
+    let slug = match (&new.plan, &cx.tenant.row.default_plan_id) {
+        (Some(slug), _) => Some(slug.clone()),
+        (None, Some(plan)) => {
+            let plans = &cx.tenant.catalog.plans;
+            plans.get(&domain::id::PlanId::stored(plan.as_str())).map(|plan| plan.slug.to_string())
+        }
+        (None, None) => None,
+    };
+    if let Some(slug) = slug {
+        subscribe(tx, cx, &id, &slug).await?;
+    }
+    Ok(row)
+}
+
+/// Gives a customer an active subscription to a plan at its monthly price, or without a price when it has none.
+pub async fn subscribe(tx: &mut Tx, cx: &Cx, customer: &CustomerId, slug: &str) -> Result<()> {
+    let now = cx.tenant_now();
+    let plan = cx.tenant.catalog.plan_by_slug(slug).filter(|plan| plan.active);
+    let plan = plan.ok_or_else(|| Error::field("/plan", "name an active plan, such as the ones of GET /api/plans"))?;
+    let price = cx.tenant.prices.iter().find(|p| p.plan == plan.id.as_str() && p.interval == "month");
+    let period = period_at(Reset::BillingMonth, now, &cx.tenant.catalog.zone, now).map_err(Error::internal)?;
+    let new = NewSubscription {
+        subscription: Subscription {
+            id: SubscriptionId::from_bits(id_bits()),
+            plan: plan.id.clone(),
+            price: price.map(|price| domain::id::PriceId::stored(price.id.as_str())),
+            status: SubscriptionStatus::Active,
+            access_until: None,
+        },
+        period_start: now,
+        period_end: period.end,
+    };
+    let tenant = cx.tenant.id();
+    store::customer::insert_subscription(tx, tenant, customer, &new, now).await?;
+    store::customer::bump_version(tx, tenant, customer, now).await?;
+    Ok(())
+}
+
+/// A customer's own row.
+pub async fn get(cx: &Cx, name: &str) -> Result<CustomerRow> {
+    store::customer::find(&cx.app.db, cx.tenant.id(), name).await?.ok_or_else(unknown)
+}
+
+/// A customer's subscription with its plan, for their page.
+pub async fn subscription(cx: &Cx, customer: &CustomerId) -> Result<Option<store::customer::SubscriptionRow>> {
+    Ok(store::customer::subscription(&cx.app.db, cx.tenant.id(), customer).await?)
+}

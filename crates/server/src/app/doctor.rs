@@ -1,0 +1,16 @@
+//! The books, checked: every counter is computed again from its events.
+
+use store::db::Db;
+use store::doctor::Violation;
+
+use crate::error::Result;
+
+/// Everything that contradicts the invariants I2, I3 and I14 of `docs/RELIABILITY.md`; empty when the books are right.
+pub async fn invariants(db: &Db) -> Result<Vec<Violation>> {
+    Ok(store::doctor::violations(db).await?)
+}
+
+/// Restores every counter from the events. Answers how many counters there are.
+pub async fn rebuild(db: &Db) -> Result<u64> {
+    Ok(store::doctor::rebuild(db).await?)
+}

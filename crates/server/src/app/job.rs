@@ -1,0 +1,139 @@
+//! All future work is a row with a due time: `tick` does what is due and says when it wants to be called again.
+
+use std::sync::Arc;
+
+use domain::id::JobId;
+use domain::time::Timestamp;
+use store::job::JobRow;
+
+use super::setup::platform;
+use super::usage;
+use crate::cx::{App, Cx, id_bits};
+use crate::error::{Error, Result};
+
+/// Jobs leased by one tick.
+const JOBS_AT_ONCE: i64 = 50;
+/// How long a lease lasts, in seconds; a job that takes longer may be begun again elsewhere.
+const LEASE_SECONDS: i64 = 60;
+/// The longest pause between two looks, in seconds.
+pub const PAUSE_SECONDS_MAX: i64 = 5;
+/// Batches that one run sums, so that a run stays short.
+const FOLLOW_BATCHES: i64 = 500;
+/// How long batch rows are kept for listeners that come back, in seconds.
+const BATCHES_KEPT_SECONDS: i64 = 3_600;
+/// How long idempotency keys and explanations are kept, in seconds: 35 days.
+const KEYS_KEPT_SECONDS: i64 = 35 * 86_400;
+
+/// Everything that can be scheduled; the `match` in [`perform`] is the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Job {
+    /// Give back reservations whose time is over and that nobody looked at.
+    ExpireReservations,
+    /// Sum committed batches into hours.
+    FollowCounters,
+    /// Drop what is only kept for a while.
+    DropExpired,
+}
+
+impl Job {
+    const ALL: [Self; 3] = [Self::ExpireReservations, Self::FollowCounters, Self::DropExpired];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ExpireReservations => "expire_reservations",
+            Self::FollowCounters => "follow_counters",
+            Self::DropExpired => "drop_expired",
+        }
+    }
+
+    /// Seconds from one run to the next.
+    const fn every_seconds(self) -> i64 {
+        match self {
+            Self::ExpireReservations => 5,
+            Self::FollowCounters => 2,
+            Self::DropExpired => 600,
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|job| job.name() == name)
+    }
+}
+
+/// Makes sure that the standing jobs are in the queue.
+pub async fn ensure_standing(app: &App, now: Timestamp) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    for job in Job::ALL {
+        let id = JobId::from_bits(id_bits());
+        store::job::push(&mut tx, &platform(), (&id, job.name(), "{}"), ("standing", now)).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Does what is due, and answers when the next job is.
+pub async fn tick(app: &Arc<App>, now: Timestamp) -> Result<Timestamp> {
+    for job in store::job::due(&app.db, now, JOBS_AT_ONCE).await? {
+        let mut tx = app.db.begin().await?;
+        let leased = store::job::lease(&mut tx, &job, now, now.plus_seconds(LEASE_SECONDS)).await?;
+        tx.commit().await?;
+        if leased {
+            run(app, &job, now).await?;
+        }
+    }
+    let pause = now.plus_seconds(PAUSE_SECONDS_MAX);
+    Ok(store::job::next_due(&app.db).await?.map_or(pause, |due| due.min(pause)))
+}
+
+async fn run(app: &Arc<App>, row: &JobRow, now: Timestamp) -> Result<()> {
+    let fence = row.fence + 1;
+    let outcome = match Job::parse(&row.kind) {
+        Some(job) => perform(app, job, now).await.map(|()| Some(now.plus_seconds(job.every_seconds()))),
+        None => Err(Error::internal(format!("job {}: unknown kind {}", row.job_id, row.kind))),
+    };
+    let mut tx = app.db.begin().await?;
+    let kept = match outcome {
+        Ok(again_at) => store::job::finish(&mut tx, row, fence, again_at, now).await?,
+        Err(error) => {
+            let pause = 2_i64.saturating_pow(u32::try_from(row.attempts.clamp(0, 8)).unwrap_or(8));
+            tracing::warn!(job.kind = %row.kind, %error, "a job failed and will be tried again");
+            store::job::retry(&mut tx, row, fence, (&error.to_string(), now.plus_seconds(pause))).await?
+        }
+    };
+    if kept {
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+async fn perform(app: &Arc<App>, job: Job, now: Timestamp) -> Result<()> {
+    match job {
+        Job::ExpireReservations => expire_reservations(app).await,
+        Job::FollowCounters => follow_counters(app).await,
+        Job::DropExpired => drop_expired(app, now).await,
+    }
+}
+
+async fn expire_reservations(app: &Arc<App>) -> Result<()> {
+    for row in store::tenant::list(&app.db).await? {
+        let tenant = app.tenants.get(&app.db, &app.master, &row.id()).await?;
+        let cx = Cx::system(app, &tenant, "expire-reservations");
+        for reservation in store::usage::due_reservations(&app.db, tenant.id(), cx.tenant_now()).await? {
+            usage::expire(&cx, &reservation).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn follow_counters(app: &App) -> Result<()> {
+    for node in store::usage::nodes(&app.db).await? {
+        while store::usage::follow(&app.db, node, FOLLOW_BATCHES).await? {}
+    }
+    Ok(())
+}
+
+async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    store::usage::drop_old_batches(&mut tx, now.plus_seconds(-BATCHES_KEPT_SECONDS)).await?;
+    store::usage::drop_expired(&mut tx, now, now.plus_seconds(-KEYS_KEPT_SECONDS)).await?;
+    Ok(tx.commit().await?)
+}

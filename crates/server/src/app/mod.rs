@@ -1,0 +1,22 @@
+//! The use cases: one public function per verb. Each opens and commits its own transaction; nothing outside is called
+//! inside one. Handlers, jobs and the command line only call these.
+
+pub mod ai;
+pub mod audit;
+pub mod component;
+pub mod customer;
+pub mod decision;
+pub mod demo;
+pub mod doctor;
+pub mod idempotency;
+pub mod job;
+pub mod key;
+pub mod password;
+pub mod refusal;
+pub mod seal;
+pub mod session;
+pub mod setup;
+pub mod template;
+pub mod tenant;
+pub mod token;
+pub mod usage;

@@ -1,0 +1,239 @@
+//! Signing in and staying signed in: passwords in, sessions and rotating refresh tokens out.
+
+use std::time::Duration;
+
+use domain::id::{CustomerId, SessionId, TenantId, UserId};
+use domain::permission::Role;
+use domain::time::Timestamp;
+use moka::sync::Cache;
+use store::db::Tx;
+use store::user::{SessionRow, UserRow};
+
+use super::{customer, seal};
+use crate::cx::{Actor, App, Cx, id_bits};
+use crate::error::{Code, Error, Result};
+
+/// How long a browser's session lasts, in seconds.
+pub const COOKIE_SECONDS: i64 = 12 * 3_600;
+/// How long a refresh token is good for, in seconds.
+const REFRESH_SECONDS: i64 = 14 * 86_400;
+/// A checked session is believed for so long; ending it on another node takes at most that.
+const BELIEVED: Duration = Duration::from_secs(5);
+const SESSIONS_MAX: u64 = 50_000;
+/// Failed sign-ins of an address before each further one has to wait.
+const FREE_FAILURES: i64 = 5;
+/// The longest wait between sign-ins of an address, in seconds.
+const WAIT_SECONDS_MAX: i64 = 900;
+
+/// Sessions in memory: by the credential's hash, who it stands for.
+pub struct Sessions(Cache<String, (TenantId, Actor, Timestamp)>);
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(SESSIONS_MAX).time_to_live(BELIEVED).build())
+    }
+}
+
+/// What signing in gives.
+pub struct SignedIn {
+    /// Who.
+    pub user: UserRow,
+    /// For API clients: an access token and a refresh token.
+    pub tokens: Option<(String, String)>,
+    /// For browsers: the value of the session cookie.
+    pub cookie: Option<String>,
+}
+
+/// Registers a person with a customer of their own. The answer does not tell whether the address was known.
+pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>) -> Result<()> {
+    let email = address(email)?;
+    let hash = cx.app.passwords.hash(password).await?;
+    if store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await?.is_some() {
+        // The owner of the address is told by mail once mails are sent; the caller learns nothing.
+        return Ok(());
+    }
+    let new = customer::NewCustomer { email: Some(email.clone()), name: name.clone(), ..Default::default() };
+    let mut tx = cx.app.db.begin().await?;
+    let row = customer::insert(&mut tx, cx, &new).await?;
+    let user = UserRow {
+        user_id: UserId::from_bits(id_bits()).to_string(),
+        email,
+        name,
+        password_hash: hash,
+        role: Role::User.name().to_owned(),
+        customer_id: Some(row.customer_id),
+        verified: false,
+    };
+    match store::user::insert(&mut tx, cx.tenant.id(), &user, cx.now).await {
+        // Registered at the same moment elsewhere: the same answer.
+        Err(store::error::Error::Conflict(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(tx.commit().await?),
+    }
+}
+
+/// Reads an address: trimmed, lower case, plausible.
+pub fn address(text: &str) -> Result<String> {
+    let email = text.trim().to_lowercase();
+    let plausible = email.len() <= customer::TEXT_CHARS_MAX
+        && email
+            .split_once('@')
+            .is_some_and(|(local, host)| !local.is_empty() && host.len() > 2 && !host.contains('@'))
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+    if plausible { Ok(email) } else { Err(Error::field("/email", "write an e-mail address, such as name@example.com")) }
+}
+
+/// Signs a person in.
+pub async fn login(cx: &Cx, email: &str, password: &str, cookie: bool) -> Result<SignedIn> {
+    let wrong = || Error::new(Code::InvalidCredentials, "Check both and try again, or reset the password.");
+    let email = address(email).map_err(|_| wrong())?;
+    wait_after_failures(cx, &email).await?;
+    let user = store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await?;
+    let stored = user.as_ref().map(|user| user.password_hash.as_str());
+    let fits = cx.app.passwords.verify(password, stored).await?;
+    let mut tx = cx.app.db.begin().await?;
+    let Some(user) = user.filter(|_| fits) else {
+        store::user::add_failure(&mut tx, cx.tenant.id(), &email, cx.now).await?;
+        tx.commit().await?;
+        return Err(wrong());
+    };
+    store::user::clear_failures(&mut tx, cx.tenant.id(), &email).await?;
+    let signed_in = begin(&mut tx, cx, user, cookie).await?;
+    tx.commit().await?;
+    Ok(signed_in)
+}
+
+async fn wait_after_failures(cx: &Cx, email: &str) -> Result<()> {
+    let Some(failed) = store::user::failures(&cx.app.db, cx.tenant.id(), email).await? else { return Ok(()) };
+    let beyond = u32::try_from((failed.failures - FREE_FAILURES).clamp(-1, 20)).ok();
+    let Some(beyond) = beyond else { return Ok(()) };
+    let wait = 2_i64.saturating_pow(beyond).min(WAIT_SECONDS_MAX);
+    let until = Timestamp::from_micros(failed.last_at).plus_seconds(wait);
+    let left = cx.now.seconds_until(until);
+    if left == 0 {
+        return Ok(());
+    }
+    Err(Error::new(Code::TooManyAttempts, format!("Wait {left} s before the next attempt.")).retry_after(left))
+}
+
+async fn begin(tx: &mut Tx, cx: &Cx, user: UserRow, cookie: bool) -> Result<SignedIn> {
+    let session = SessionId::from_bits(id_bits());
+    let (kind, seconds) = if cookie { ("cookie", COOKIE_SECONDS) } else { ("refresh", REFRESH_SECONDS) };
+    let row = SessionRow {
+        session_id: session.to_string(),
+        user_id: user.user_id.clone(),
+        kind: kind.to_owned(),
+        expires_at: cx.now.plus_seconds(seconds).as_micros(),
+        ended_at: None,
+    };
+    let tenant = cx.tenant.id();
+    store::user::insert_session(tx, tenant, &row, cx.now).await?;
+    let secret = seal::random_text()?;
+    let expires_at = cx.now.plus_seconds(seconds);
+    store::user::insert_session_token(tx, tenant, &seal::hash(&secret), &session, expires_at).await?;
+    if cookie {
+        // The tenant stands in front, since the look-up needs it.
+        let cookie = Some(format!("{tenant}.{secret}"));
+        return Ok(SignedIn { user, tokens: None, cookie });
+    }
+    let access = cx.app.tokens.for_user(tenant, &actor(&user, session)?, cx.now)?;
+    Ok(SignedIn { user, tokens: Some((access, secret)), cookie: None })
+}
+
+/// Who a user's row stands for.
+fn actor(user: &UserRow, session: SessionId) -> Result<Actor> {
+    let role =
+        Role::parse(&user.role).ok_or_else(|| Error::internal(format!("user {}: unknown role", user.user_id)))?;
+    let customer = user.customer_id.as_deref().map(CustomerId::stored);
+    Ok(Actor::User { user: UserId::stored(user.user_id.as_str()), role, customer, session })
+}
+
+/// Exchanges a refresh token for a new pair. A token that comes a second time was stolen from one side or the other:
+/// the whole family ends.
+pub async fn refresh(cx: &Cx, secret: &str) -> Result<SignedIn> {
+    let gone = || Error::new(Code::Unauthenticated, "The refresh token is not good any more; sign in again.");
+    let tenant = cx.tenant.id();
+    let hash = seal::hash(secret);
+    let mut tx = cx.app.db.begin().await?;
+    let token = store::user::find_session_token(&mut tx, tenant, &hash).await?.ok_or_else(gone)?;
+    let session_id = SessionId::stored(token.session_id.as_str());
+    if token.used_at.is_some() || !store::user::use_session_token(&mut tx, tenant, &hash, cx.now).await? {
+        store::user::end_session(&mut tx, tenant, &session_id, cx.now).await?;
+        tx.commit().await?;
+        cx.app.sessions.0.invalidate_all();
+        tracing::warn!(session.id = %session_id, "a refresh token was used twice; its session ended");
+        return Err(gone());
+    }
+    let session = store::user::find_session(&mut tx, tenant, &session_id).await?.ok_or_else(gone)?;
+    let over = session.ended_at.is_some() || cx.now.as_micros() >= token.expires_at || session.kind != "refresh";
+    if over {
+        return Err(gone());
+    }
+    let user = find_user(cx, &UserId::stored(session.user_id.as_str())).await?.ok_or_else(gone)?;
+    let next = seal::random_text()?;
+    let expires_at = cx.now.plus_seconds(REFRESH_SECONDS);
+    store::user::insert_session_token(&mut tx, tenant, &seal::hash(&next), &session_id, expires_at).await?;
+    tx.commit().await?;
+    let access = cx.app.tokens.for_user(tenant, &actor(&user, session_id)?, cx.now)?;
+    Ok(SignedIn { user, tokens: Some((access, next)), cookie: None })
+}
+
+/// Ends the caller's session.
+pub async fn logout(cx: &Cx) -> Result<()> {
+    let Actor::User { session, .. } = &cx.actor else {
+        return Err(Error::new(Code::Forbidden, "Only a person who signed in can sign out."));
+    };
+    let mut tx = cx.app.db.begin().await?;
+    store::user::end_session(&mut tx, cx.tenant.id(), session, cx.now).await?;
+    tx.commit().await?;
+    cx.app.sessions.0.invalidate_all();
+    Ok(())
+}
+
+/// Who a cookie stands for; none when it is wrong or its session is over.
+pub async fn of_cookie(app: &App, value: &str, now: Timestamp) -> Result<Option<(TenantId, Actor)>> {
+    let Some((tenant, secret)) = value.split_once('.') else { return Ok(None) };
+    let Ok(tenant) = TenantId::parse(tenant) else { return Ok(None) };
+    let hash = seal::hash(secret);
+    if let Some((tenant, actor, until)) = app.sessions.0.get(&hash) {
+        return Ok((now < until).then_some((tenant, actor)));
+    }
+    let Some(token) = store::user::find_session_token(&app.db, &tenant, &hash).await? else { return Ok(None) };
+    let session = SessionId::stored(token.session_id.as_str());
+    check(app, &tenant, &session, (Some("cookie"), &hash), now).await
+}
+
+/// Who a checked access token stands for, with the role as it is now; none when its session is over.
+pub async fn of_token(app: &App, tenant: &TenantId, actor: &Actor, now: Timestamp) -> Result<Option<Actor>> {
+    let Actor::User { session, .. } = actor else { return Ok(Some(actor.clone())) };
+    let name = format!("{tenant}/{session}");
+    if let Some((_, actor, until)) = app.sessions.0.get(&name) {
+        return Ok((now < until).then_some(actor));
+    }
+    let checked = check(app, tenant, session, (None, &name), now).await?;
+    Ok(checked.map(|(_, actor)| actor))
+}
+
+async fn check(
+    app: &App,
+    tenant: &TenantId,
+    session: &SessionId,
+    (kind, name): (Option<&str>, &str),
+    now: Timestamp,
+) -> Result<Option<(TenantId, Actor)>> {
+    let Some(row) = store::user::find_session(&app.db, tenant, session).await? else { return Ok(None) };
+    if kind.is_some_and(|kind| row.kind != kind) || row.ended_at.is_some() || now.as_micros() >= row.expires_at {
+        return Ok(None);
+    }
+    let user = UserId::stored(row.user_id.as_str());
+    let Some(user) = store::user::find(&app.db, tenant, &user).await? else { return Ok(None) };
+    let actor = actor(&user, session.clone())?;
+    let until = Timestamp::from_micros(row.expires_at);
+    app.sessions.0.insert(name.to_owned(), (tenant.clone(), actor.clone(), until));
+    Ok(Some((tenant.clone(), actor)))
+}
+
+/// The caller's own row.
+pub async fn find_user(cx: &Cx, user: &UserId) -> Result<Option<UserRow>> {
+    Ok(store::user::find(&cx.app.db, cx.tenant.id(), user).await?)
+}

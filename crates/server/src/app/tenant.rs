@@ -1,0 +1,179 @@
+//! Tenants in memory: an immutable snapshot of each, replaced as a whole when its epoch moves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+
+use domain::catalog::Catalog;
+use domain::id::{FeatureKey, TenantId};
+use domain::money::{Currency, Money};
+use domain::time::Timestamp;
+use providers::llm::Upstream;
+use serde::{Deserialize, Serialize};
+use store::catalog::ModelPriceRow;
+use store::tenant::TenantRow;
+
+use super::component::{self, Component};
+use super::seal::MasterKey;
+use crate::error::{Code, Error, Result};
+
+/// The reserved tenant of operators and of the platform's own secrets.
+pub const PLATFORM: &str = "platform";
+
+/// All of a tenant that requests need.
+pub struct Tenant {
+    /// Its row.
+    pub row: TenantRow,
+    /// What the gate decides with.
+    pub catalog: Catalog,
+    /// Its AI components.
+    pub components: BTreeMap<FeatureKey, Component>,
+    /// Where they run.
+    pub upstreams: HashMap<String, Arc<dyn Upstream>>,
+    /// What new customers pay.
+    pub prices: Vec<Price>,
+    /// What models cost.
+    pub model_prices: Vec<ModelPriceRow>,
+}
+
+/// What a plan costs now.
+#[derive(Debug, Clone)]
+pub struct Price {
+    /// The plan.
+    pub plan: String,
+    /// The price version.
+    pub id: String,
+    /// `month` or `year`.
+    pub interval: String,
+    /// How much.
+    pub amount: Money,
+}
+
+/// How a tenant looks, and whom to write to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Brand {
+    /// The name on every page.
+    pub name: String,
+    /// Where the logo is.
+    pub logo: Option<String>,
+    /// The main colour, `#rrggbb`.
+    pub primary: Option<String>,
+    /// The second colour.
+    pub accent: Option<String>,
+    /// `sm`, `md` or `lg`.
+    pub radius: Option<String>,
+    /// `auto`, `light` or `dark`.
+    pub scheme: Option<String>,
+    /// Whether our own name may show.
+    pub powered_by: bool,
+    /// Legal and support links.
+    pub links: BTreeMap<String, String>,
+}
+
+impl Tenant {
+    /// Its id.
+    pub fn id(&self) -> &TenantId {
+        &self.catalog.tenant
+    }
+
+    /// How it looks.
+    pub fn brand(&self) -> Brand {
+        let mut brand: Brand = serde_json::from_str(&self.row.brand).unwrap_or_default();
+        if brand.name.is_empty() {
+            brand.name.clone_from(&self.row.name);
+        }
+        brand
+    }
+
+    /// The price of a model for a prompt of some length: the newest that is in force, and of those the band with the
+    /// highest floor below the prompt.
+    pub fn model_price(&self, model: &str, prompt_tokens: u64, now: Timestamp) -> Option<&ModelPriceRow> {
+        let prompt = i64::try_from(prompt_tokens).unwrap_or(i64::MAX);
+        let of_model = self.model_prices.iter().filter(|p| p.model == model && p.effective_from <= now.as_micros());
+        let newest = of_model.clone().map(|p| p.effective_from).max()?;
+        of_model
+            .filter(|p| p.effective_from == newest && p.prompt_tokens_over < prompt.max(1))
+            .max_by_key(|p| p.prompt_tokens_over)
+    }
+}
+
+/// The tenants of this process.
+#[derive(Default)]
+pub struct Tenants {
+    by_id: RwLock<HashMap<TenantId, Arc<Tenant>>>,
+    by_slug: RwLock<HashMap<String, TenantId>>,
+}
+
+impl Tenants {
+    /// A tenant as memory has it; loaded when it is not there. May be stale: the gate finds out.
+    pub async fn get(&self, db: &store::db::Db, master: &MasterKey, id: &TenantId) -> Result<Arc<Tenant>> {
+        match self.cached(id) {
+            Some(tenant) => Ok(tenant),
+            None => self.reload(db, master, id).await,
+        }
+    }
+
+    /// A tenant as the database has it now.
+    pub async fn fresh(&self, db: &store::db::Db, master: &MasterKey, id: &TenantId) -> Result<Arc<Tenant>> {
+        let row = store::tenant::find(db, id).await?.ok_or_else(unknown)?;
+        match self.cached(id).filter(|tenant| tenant.row.epoch == row.epoch) {
+            Some(tenant) => Ok(tenant),
+            None => self.load(db, master, row).await,
+        }
+    }
+
+    /// Reads a tenant anew.
+    pub async fn reload(&self, db: &store::db::Db, master: &MasterKey, id: &TenantId) -> Result<Arc<Tenant>> {
+        let row = store::tenant::find(db, id).await?.ok_or_else(unknown)?;
+        self.load(db, master, row).await
+    }
+
+    /// A tenant by its name in URLs and headers.
+    pub async fn by_slug(&self, db: &store::db::Db, master: &MasterKey, slug: &str) -> Result<Option<Arc<Tenant>>> {
+        let known = self.by_slug.read().ok().and_then(|slugs| slugs.get(slug).cloned());
+        if let Some(id) = known {
+            return self.get(db, master, &id).await.map(Some);
+        }
+        match store::tenant::find_by_slug(db, slug).await? {
+            Some(row) => self.load(db, master, row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn cached(&self, id: &TenantId) -> Option<Arc<Tenant>> {
+        self.by_id.read().ok()?.get(id).cloned()
+    }
+
+    async fn load(&self, db: &store::db::Db, master: &MasterKey, row: TenantRow) -> Result<Arc<Tenant>> {
+        let id = row.id();
+        let catalog = store::catalog::load(db, &row).await?;
+        let components = component::read(store::catalog::components(db, &id).await?)?;
+        let upstreams = component::connect(&id, store::catalog::upstreams(db, &id).await?, master)?;
+        let prices = prices(store::catalog::active_prices(db, &id).await?)?;
+        let model_prices = store::catalog::model_prices(db, &id).await?;
+        let slug = row.slug.clone();
+        let tenant = Arc::new(Tenant { row, catalog, components, upstreams, prices, model_prices });
+        if let (Ok(mut by_id), Ok(mut by_slug)) = (self.by_id.write(), self.by_slug.write()) {
+            by_slug.insert(slug, id.clone());
+            by_id.insert(id, tenant.clone());
+        }
+        Ok(tenant)
+    }
+}
+
+fn unknown() -> Error {
+    Error::new(Code::UnknownTenant, "Name a tenant that exists, by its host name or X-Tenant.")
+}
+
+fn prices(rows: Vec<store::catalog::PriceRow>) -> Result<Vec<Price>> {
+    let price = |row: store::catalog::PriceRow| {
+        let currency = Currency::parse(&row.currency).map_err(Error::internal)?;
+        Ok(Price {
+            plan: row.plan_id,
+            id: row.price_id,
+            interval: row.interval,
+            amount: Money::new(row.amount_minor, currency),
+        })
+    };
+    rows.into_iter().map(price).collect()
+}

@@ -1,0 +1,400 @@
+//! Use of features: consume, check, reserve, settle, release, gauges, corrections and reading.
+
+use std::sync::Arc;
+
+use domain::entitlement::{Barred, Entitlement, resolve_or_nothing};
+use domain::id::{CustomerId, EventId, FeatureKey, ReservationId};
+use domain::quota::Quota;
+use domain::reservation::{State, TTL_SECONDS_MAX, first_unreserved};
+use domain::time::{Period, Timestamp};
+use domain::usage::AMOUNT_MAX;
+use store::gate::{Answer, Command, Done, Held, Idempotency, Item, Operation};
+
+use super::customer::{self, Account};
+use super::refusal;
+use crate::cx::{Actor, Cx, id_bits};
+use crate::error::{Code, Error, Result};
+
+/// Items of one action.
+pub const ITEMS_MAX: usize = 32;
+/// Actions of one batch.
+pub const BATCH_MAX: usize = 1_000;
+/// Bytes of the free text beside an event.
+pub const METADATA_BYTES_MAX: usize = 4_096;
+/// How often an operation is prepared again because an admin changed something at the same moment.
+const PREPARE_MAX: usize = 16;
+
+/// An action to decide.
+#[derive(Debug, Clone, Default)]
+pub struct Action {
+    /// The customer that a key names; people act for their own.
+    pub customer: Option<String>,
+    /// What and how much.
+    pub items: Vec<(FeatureKey, i64)>,
+    /// Free text to keep beside the event.
+    pub metadata: Option<String>,
+    /// What makes a retry return the first answer.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Why an operation could not even be prepared.
+pub enum Unprepared {
+    /// The customer may not use a feature at all, as far as memory knows.
+    Barred(FeatureKey, Barred),
+    /// The request is wrong whatever the limits are.
+    Wrong(Error),
+}
+
+impl From<Error> for Unprepared {
+    fn from(error: Error) -> Self {
+        Self::Wrong(error)
+    }
+}
+
+/// Uses features, all of an action's or none.
+pub async fn consume(cx: &Cx, action: &Action) -> Result<Done> {
+    let customer = acting_for(cx, action.customer.as_deref())?;
+    submit(cx, &customer, action, |cx, account| Ok(Command::Consume(items(cx, account, &action.items)?))).await
+}
+
+/// Says whether [`consume`] would be allowed, and records nothing.
+pub async fn check(cx: &Cx, action: &Action) -> Result<Done> {
+    let customer = acting_for(cx, action.customer.as_deref())?;
+    let action = &Action { idempotency: None, ..action.clone() };
+    submit(cx, &customer, action, |cx, account| Ok(Command::Check(items(cx, account, &action.items)?))).await
+}
+
+/// Holds units until they are settled or released, or their time is over. Answers the instant of that, too.
+pub async fn reserve(cx: &Cx, action: &Action, ttl_seconds: i64) -> Result<(Done, Timestamp)> {
+    if !(1..=TTL_SECONDS_MAX).contains(&ttl_seconds) {
+        return Err(Error::field("/ttlSeconds", format!("use 1 to {TTL_SECONDS_MAX} seconds")));
+    }
+    let customer = acting_for(cx, action.customer.as_deref())?;
+    let expires_at = cx.tenant_now().plus_seconds(ttl_seconds);
+    let done = hold(cx, &customer, action, (expires_at, false), || Ok(())).await?;
+    let stored = match &done.reservation {
+        Some(id) if done.replayed => store::usage::find_reservation(&cx.app.db, cx.tenant.id(), id).await?,
+        _ => None,
+    };
+    Ok((done, stored.map_or(expires_at, |reservation| reservation.expires_at)))
+}
+
+/// Holds the units of an action. A `retryable` hold frees its idempotency key when it ends without being settled.
+/// `valid` says whether the rest of the request is right, which is told after what is not paid or not allowed.
+pub async fn hold(
+    cx: &Cx,
+    customer: &str,
+    action: &Action,
+    (expires_at, retryable): (Timestamp, bool),
+    valid: impl Fn() -> Result<()>,
+) -> Result<Done> {
+    let id = ReservationId::from_bits(id_bits());
+    let principal = cx.actor.name();
+    submit(cx, customer, action, move |cx, account| {
+        let items = items(cx, account, &action.items)?;
+        valid()?;
+        Ok(Command::Reserve { items, id: id.clone(), expires_at, principal: principal.clone(), retryable })
+    })
+    .await
+}
+
+/// Records what was really used of a reservation; only who reserved may.
+pub async fn settle(cx: &Cx, id: &ReservationId, used: &[(FeatureKey, i64)], action: &Action) -> Result<Done> {
+    let reservation = own_reservation(cx, id).await?;
+    settle_held(cx, &reservation.customer, &reservation.held, used, (action, None)).await
+}
+
+/// Records what was really used of a hold, with the facts about it.
+pub async fn settle_held(
+    cx: &Cx,
+    customer: &CustomerId,
+    held: &Held,
+    used: &[(FeatureKey, i64)],
+    (action, detail): (&Action, Option<&str>),
+) -> Result<Done> {
+    let used = merged(used)?;
+    if let Some((feature, amount)) = used.iter().find(|(_, amount)| !(0..=AMOUNT_MAX).contains(amount)) {
+        return Err(Error::field("/items", format!("{feature}: {amount} is not between 0 and {AMOUNT_MAX}")));
+    }
+    if let Some(feature) = first_unreserved(&held.holds, used.iter().map(|(feature, _)| feature)) {
+        return Err(Error::field("/items", format!("{feature} was not reserved; consume it instead")));
+    }
+    submit_with(cx, customer.as_str(), (action, detail), |cx, account| {
+        let items = held_items(cx, account, held, &used);
+        Ok(Command::Settle { reservation: held.clone(), items })
+    })
+    .await
+}
+
+/// Gives a reservation back; a second time is no error.
+pub async fn release(cx: &Cx, id: &ReservationId) -> Result<Done> {
+    let reservation = own_reservation(cx, id).await?;
+    release_held(cx, &reservation.customer, &reservation.held).await
+}
+
+/// Gives a hold back.
+pub async fn release_held(cx: &Cx, customer: &CustomerId, held: &Held) -> Result<Done> {
+    submit(cx, customer.as_str(), &Action::default(), |cx, account| {
+        let items = held_items(cx, account, held, &[]);
+        Ok(Command::Release { reservation: held.clone(), items })
+    })
+    .await
+}
+
+/// Gives a reservation back whose time is over.
+pub async fn expire(cx: &Cx, reservation: &store::usage::Reservation) -> Result<()> {
+    let held = &reservation.held;
+    let nothing = Action::default();
+    let expired = submit(cx, reservation.customer.as_str(), &nothing, |_, _| Ok(Command::Expire(held.clone())));
+    match expired.await {
+        Err(error) if error.code != Code::ReservationEnded => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Sets a gauge to the level counted at its source.
+pub async fn set_gauge(cx: &Cx, feature: &FeatureKey, (customer, level): (&str, i64), action: &Action) -> Result<Done> {
+    if !(0..=AMOUNT_MAX).contains(&level) {
+        return Err(Error::field("/value", format!("use a whole number from 0 to {AMOUNT_MAX}")));
+    }
+    submit(cx, customer, action, |cx, account| Ok(Command::SetGauge((gauge(cx, account, feature)?, level)))).await
+}
+
+/// Moves a gauge.
+pub async fn adjust_gauge(
+    cx: &Cx,
+    feature: &FeatureKey,
+    (customer, delta): (&str, i64),
+    action: &Action,
+) -> Result<Done> {
+    if delta == 0 || !(-AMOUNT_MAX..=AMOUNT_MAX).contains(&delta) {
+        return Err(Error::field("/delta", format!("use a whole number other than 0, up to {AMOUNT_MAX} either way")));
+    }
+    submit(cx, customer, action, |cx, account| Ok(Command::AdjustGauge((gauge(cx, account, feature)?, delta)))).await
+}
+
+/// Takes an event back, once: a second time answers the first reversal.
+pub async fn reverse(cx: &Cx, event: &EventId) -> Result<Done> {
+    let found = store::usage::find_event(&cx.app.db, cx.tenant.id(), event).await?;
+    let found =
+        found.ok_or_else(|| Error::new(Code::NotFound, "Name an event of this tenant by the id of its answer."))?;
+    if !matches!(found.kind.as_str(), "consume" | "settle" | "adjust") {
+        let detail = format!("A `{}` event is not use; only consume, settle and adjust can be taken back.", found.kind);
+        return Err(Error::new(Code::NotReversible, detail));
+    }
+    let idempotency = super::idempotency::internal(&format!("reverse/{event}"));
+    let action = Action { idempotency: Some(idempotency), ..Action::default() };
+    let mut features: Vec<_> = found.lines.iter().map(|line| line.key.feature.clone()).collect();
+    features.dedup();
+    submit(cx, found.customer.as_str(), &action, |cx, account| {
+        let now = cx.tenant_now();
+        let entitled = |feature: &FeatureKey| {
+            let entitlement = resolve_or_nothing(&cx.tenant.catalog, &account.customer, feature, now);
+            (Arc::new(entitlement), 0)
+        };
+        let items = features.iter().map(entitled).collect();
+        Ok(Command::Reverse { recorded: found.lines.clone(), items })
+    })
+    .await
+}
+
+/// The quotas of a customer.
+pub async fn quotas(cx: &Cx, customer: &str) -> Result<Vec<Quota>> {
+    let done =
+        submit(cx, customer, &Action::default(), |cx, account| Ok(Command::Read(account.entitlements(cx)))).await?;
+    let shown = |quota: &Quota| quota.kind != domain::catalog::FeatureKind::Flag;
+    Ok(done.quotas.into_iter().filter(shown).collect())
+}
+
+/// The customer that a call acts for: a key names one, everybody else has one.
+pub fn acting_for(cx: &Cx, named: Option<&str>) -> Result<String> {
+    match (cx.actor.own_customer(), named) {
+        (Some(own), None) => Ok(own.to_string()),
+        (Some(own), Some(named)) if named == own.as_str() => Ok(own.to_string()),
+        (Some(_), Some(_)) => Err(customer::unknown()),
+        (None, Some(named)) if matches!(cx.actor, Actor::Key { .. } | Actor::System) => Ok(named.to_owned()),
+        (None, Some(_)) => Err(Error::new(Code::Forbidden, "Only an API key may name a customer.")),
+        (None, None) => Err(Error::field("/customer", "name the customer by its id or externalId")),
+    }
+}
+
+async fn own_reservation(cx: &Cx, id: &ReservationId) -> Result<store::usage::Reservation> {
+    let found = store::usage::find_reservation(&cx.app.db, cx.tenant.id(), id).await?;
+    found
+        .filter(|reservation| reservation.principal == cx.actor.name())
+        .ok_or_else(|| Error::new(Code::NotFound, "Only the one who made a reservation may end it; check the id."))
+}
+
+/// Sums items of the same feature, so that a decision sees each feature once.
+fn merged(items: &[(FeatureKey, i64)]) -> Result<Vec<(FeatureKey, i64)>> {
+    let mut sums: Vec<(FeatureKey, i64)> = Vec::with_capacity(items.len());
+    for (feature, amount) in items {
+        match sums.iter_mut().find(|(known, _)| known == feature) {
+            Some((_, sum)) => *sum = sum.checked_add(*amount).ok_or_else(|| too_large(feature))?,
+            None => sums.push((feature.clone(), *amount)),
+        }
+    }
+    Ok(sums)
+}
+
+fn too_large(feature: &FeatureKey) -> Error {
+    Error::field("/items", format!("{feature}: use at most {AMOUNT_MAX}"))
+}
+
+fn items(cx: &Cx, account: &Account, asked: &[(FeatureKey, i64)]) -> Result<Vec<Item>, Unprepared> {
+    let mut items = Vec::with_capacity(asked.len());
+    let mut worst: Option<(FeatureKey, Barred)> = None;
+    for (feature, amount) in asked {
+        match account.entitlement(cx, feature) {
+            Ok(entitlement) => items.push((entitlement, *amount)),
+            Err(barred) => {
+                if worst.as_ref().is_none_or(|(_, known)| refusal::rank(&barred) < refusal::rank(known)) {
+                    worst = Some((feature.clone(), barred));
+                }
+            }
+        }
+    }
+    if let Some((feature, barred)) = worst {
+        return Err(Unprepared::Barred(feature, barred));
+    }
+    if asked.is_empty() || asked.len() > ITEMS_MAX {
+        return Err(Error::field("/items", format!("name 1 to {ITEMS_MAX} items")).into());
+    }
+    for (index, (_, amount)) in asked.iter().enumerate() {
+        if !(1..=AMOUNT_MAX).contains(amount) {
+            let detail = format!("use a whole number from 1 to {AMOUNT_MAX}");
+            return Err(Error::field(format!("/items/{index}/amount"), detail).into());
+        }
+    }
+    let distinct = merged(asked)?;
+    if distinct.len() < items.len() {
+        items.retain({
+            let mut seen = Vec::new();
+            move |(entitlement, _)| {
+                let new = !seen.contains(&entitlement.feature);
+                seen.push(entitlement.feature.clone());
+                new
+            }
+        });
+        for (item, (_, sum)) in items.iter_mut().zip(distinct) {
+            item.1 = sum;
+        }
+    }
+    Ok(items)
+}
+
+fn gauge(cx: &Cx, account: &Account, feature: &FeatureKey) -> Result<Arc<Entitlement>, Unprepared> {
+    let entitlement = account.entitlement(cx, feature).map_err(|barred| Unprepared::Barred(feature.clone(), barred))?;
+    if entitlement.kind != domain::catalog::FeatureKind::Gauge {
+        return Err(Error::field("", format!("{feature} is not a gauge; consume it instead")).into());
+    }
+    Ok(entitlement)
+}
+
+/// The features that a hold is about, each in the period in which it began.
+fn held_items(cx: &Cx, account: &Account, held: &Held, used: &[(FeatureKey, i64)]) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    for hold in &held.holds {
+        let feature = &hold.key.feature;
+        if items.iter().any(|(entitlement, _)| &entitlement.feature == feature) {
+            continue;
+        }
+        let entitlement = resolve_or_nothing(&cx.tenant.catalog, &account.customer, feature, cx.tenant_now());
+        let plan =
+            held.holds.iter().find(|h| &h.key.feature == feature && h.key.source == domain::entitlement::Source::Plan);
+        let period = match plan.map(|hold| hold.key.period_start) {
+            Some(start) if start != entitlement.period.start => {
+                Period { start, end: Some(entitlement.period.start).filter(|end| *end > start) }
+            }
+            _ => entitlement.period,
+        };
+        let amount = used.iter().find(|(known, _)| known == feature).map_or(0, |(_, amount)| *amount);
+        items.push((Arc::new(entitlement.in_period(period)), amount));
+    }
+    items
+}
+
+/// Prepares an operation, hands it to the gate, and prepares it again as long as the limits moved meanwhile.
+async fn submit(
+    cx: &Cx,
+    customer: &str,
+    action: &Action,
+    prepare: impl Fn(&Cx, &Account) -> Result<Command, Unprepared>,
+) -> Result<Done> {
+    submit_with(cx, customer, (action, None), prepare).await
+}
+
+async fn submit_with(
+    cx: &Cx,
+    customer: &str,
+    (action, detail): (&Action, Option<&str>),
+    prepare: impl Fn(&Cx, &Account) -> Result<Command, Unprepared>,
+) -> Result<Done> {
+    let mut cx = cx.clone();
+    let mut account = cx.app.customers.get(&cx, customer).await?;
+    for _ in 0..PREPARE_MAX {
+        match prepare(&cx, &account) {
+            Err(Unprepared::Wrong(error)) => return Err(error),
+            Err(Unprepared::Barred(feature, barred)) => {
+                let seen = store::customer::seen(&cx.app.db, cx.tenant.id(), &account.customer.id).await?;
+                if seen == Some(account.seen()) {
+                    return Err(refusal::barred(&cx, &account, &feature, &barred));
+                }
+            }
+            Ok(command) => {
+                let operation = Operation {
+                    tenant: cx.tenant.id().clone(),
+                    customer: account.customer.id.clone(),
+                    seen: account.seen(),
+                    now: cx.tenant_now(),
+                    command,
+                    idempotency: action.idempotency.clone(),
+                    metadata: action.metadata.clone(),
+                    detail: detail.map(str::to_owned),
+                };
+                match cx.app.gate.run(operation).await? {
+                    Answer::Stale => {}
+                    answer => return conclude(&cx, &account, answer),
+                }
+            }
+        }
+        let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+        cx = cx.with_tenant(tenant);
+        account = cx.app.customers.reload(&cx, customer).await?;
+    }
+    Err(Error::new(Code::Unavailable, "The catalog changes faster than it can be read; try again.").retry_after(1))
+}
+
+fn conclude(cx: &Cx, account: &Account, answer: Answer) -> Result<Done> {
+    match answer {
+        Answer::Done(done) => Ok(done),
+        Answer::Refused(refused) => Err(refusal::refused(cx, account, &refused)),
+        Answer::KeyReused => Err(Error::new(
+            Code::IdempotencyKeyReused,
+            "This Idempotency-Key came with another body before; use a new key for a new request.",
+        )),
+        Answer::Ended(State::Released | State::Expired) => {
+            Ok(Done { event: None, quotas: Vec::new(), overrun: 0, replayed: true, reservation: None })
+        }
+        Answer::Ended(state) => Err(Error::new(
+            Code::ReservationEnded,
+            format!("The reservation is {} already; make a new one.", state.name()),
+        )),
+        Answer::Stale => Err(Error::internal("a stale answer was not prepared again")),
+    }
+}
+
+/// Sums of use in buckets of time.
+pub async fn history(
+    cx: &Cx,
+    customer: &str,
+    feature: &FeatureKey,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Vec<store::usage::HourRow>> {
+    if !cx.tenant.catalog.features.contains_key(feature) {
+        return Err(refusal::unknown_feature(cx, feature));
+    }
+    let account = cx.app.customers.get(cx, customer).await?;
+    let id = &account.customer.id;
+    Ok(store::usage::history(&cx.app.db, cx.tenant.id(), (id, feature), (from, to)).await?)
+}

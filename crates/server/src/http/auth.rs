@@ -1,0 +1,269 @@
+//! Who calls: the context of a request, built from its credential. The permission stands in the handler's signature.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use domain::id::TenantId;
+use domain::permission::{Role, Scope};
+
+use super::problem::{Failed, REQUEST_ID};
+use crate::app::tenant::Tenant;
+use crate::app::{key, session};
+use crate::cx::{Actor, App, Cx, now};
+use crate::error::{Code, Error, Result};
+
+/// What a handler requires of its caller.
+pub trait Permission: Send + Sync + 'static {
+    /// Whether a caller has it.
+    fn allows(actor: &Actor) -> bool;
+    /// What is missing, for the refusal.
+    const NAME: &'static str;
+}
+
+macro_rules! permission {
+    ($(#[$doc:meta])* $name:ident, $text:literal, |$actor:ident| $test:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl Permission for $name {
+            const NAME: &'static str = $text;
+
+            fn allows($actor: &Actor) -> bool {
+                $test
+            }
+        }
+    };
+}
+
+permission!(/// Record and hold usage.
+    UsageWrite, "the scope usage:write", |actor| actor.may(Scope::UsageWrite));
+permission!(/// Correct usage: keys alone.
+    UsageCorrect, "an API key with the scope usage:write",
+    |actor| matches!(actor, Actor::Key { .. }) && actor.may(Scope::UsageWrite));
+permission!(/// Read quotas, history and decisions.
+    UsageRead, "the scope usage:read", |actor| actor.may(Scope::UsageRead) || actor.stands(Role::Support));
+permission!(/// Run AI components.
+    AiRun, "the scope ai:run", |actor| actor.may(Scope::AiRun));
+permission!(/// Create and read customers.
+    CustomersWrite, "the scope customers:write", |actor| actor.may(Scope::CustomersWrite));
+permission!(/// Mint browser tokens.
+    TokensMint, "an API key with the scope tokens:mint",
+    |actor| matches!(actor, Actor::Key { .. }) && actor.may(Scope::TokensMint));
+permission!(/// Change the tenant.
+    Admin, "the role admin", |actor| actor.stands(Role::Admin));
+permission!(/// Any credential.
+    SignedIn, "a credential", |actor| *actor != Actor::Anonymous);
+
+/// The context of a caller who has a permission.
+pub struct Authed<P>(pub Cx, PhantomData<P>);
+
+impl<P> Deref for Authed<P> {
+    type Target = Cx;
+
+    fn deref(&self) -> &Cx {
+        &self.0
+    }
+}
+
+impl<P: Permission> FromRequestParts<Arc<App>> for Authed<P> {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
+        let cx = identify(app, parts).await?;
+        if cx.actor == Actor::Anonymous {
+            return Err(Error::new(
+                Code::Unauthenticated,
+                "Send Authorization: Bearer with an access token or an API key.",
+            )
+            .into());
+        }
+        if !P::allows(&cx.actor) {
+            return Err(Error::new(Code::Forbidden, format!("This needs {}.", P::NAME)).into());
+        }
+        Ok(Self(cx, PhantomData))
+    }
+}
+
+/// The context of anybody, signed in or not.
+pub struct Anyone(pub Cx);
+
+impl FromRequestParts<Arc<App>> for Anyone {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
+        Ok(Self(identify(app, parts).await?))
+    }
+}
+
+/// The context of a request before anybody has signed in: credentials are not looked at.
+pub struct Visitor(pub Cx);
+
+impl FromRequestParts<Arc<App>> for Visitor {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
+        let tenant = match named_tenant(app, &parts.headers).await? {
+            Some(tenant) => tenant,
+            None => default_tenant(app).await?,
+        };
+        Ok(Self(context(app, tenant, Actor::Anonymous, parts)))
+    }
+}
+
+async fn identify(app: &Arc<App>, parts: &Parts) -> Result<Cx> {
+    let now = now();
+    let found = match bearer(&parts.headers)? {
+        Some(credential) => Some(of_bearer(app, credential, &parts.headers, now).await?.ok_or_else(refused)?),
+        None => match cookie(&parts.headers) {
+            Some(value) => {
+                let found = session::of_cookie(app, value, now).await?;
+                if found.is_some() {
+                    refuse_cross_site(parts)?;
+                }
+                found
+            }
+            None => None,
+        },
+    };
+    let named = named_tenant(app, &parts.headers).await?;
+    match found {
+        None => {
+            let tenant = match named {
+                Some(tenant) => tenant,
+                None => default_tenant(app).await?,
+            };
+            Ok(context(app, tenant, Actor::Anonymous, parts))
+        }
+        Some((tenant, actor)) => {
+            if named.is_some_and(|named| named.id() != &tenant) {
+                let detail = "Use the host name (or X-Tenant) of the tenant that the credential belongs to, or none.";
+                return Err(Error::new(Code::TenantMismatch, detail));
+            }
+            let tenant = app.tenants.get(&app.db, &app.master, &tenant).await?;
+            Ok(context(app, tenant, actor, parts))
+        }
+    }
+}
+
+fn refused() -> Error {
+    Error::new(Code::Unauthenticated, "The credential is wrong, over or revoked; sign in again or use another key.")
+}
+
+fn context(app: &Arc<App>, tenant: Arc<Tenant>, actor: Actor, parts: &Parts) -> Cx {
+    let peer = parts.extensions.get::<crate::listen::Peer>();
+    Cx {
+        app: app.clone(),
+        tenant,
+        actor,
+        now: now(),
+        request_id: REQUEST_ID.try_with(Clone::clone).unwrap_or_else(|_| "".into()),
+        origin: peer.map_or_else(|| "".into(), |peer| peer.0.clone()),
+    }
+}
+
+/// The credential of the `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let credential = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match credential {
+        Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(credential.trim())),
+        _ => Err(refused()),
+    }
+}
+
+async fn of_bearer(
+    app: &App,
+    credential: &str,
+    headers: &HeaderMap,
+    now: domain::time::Timestamp,
+) -> Result<Option<(TenantId, Actor)>> {
+    if key::looks_like(credential) {
+        return key::verify(app, credential, now).await;
+    }
+    let Some(verified) = app.tokens.verify(credential, now) else { return Ok(None) };
+    let origin = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok());
+    if verified.origin.is_some() && verified.origin.as_deref() != origin {
+        return Ok(None);
+    }
+    let actor = session::of_token(app, &verified.tenant, &verified.actor, now).await?;
+    Ok(actor.map(|actor| (verified.tenant, actor)))
+}
+
+/// The name of the session cookie: over TLS only the very host can set it.
+pub fn cookie_name(plain_http: bool) -> &'static str {
+    if plain_http { "tg_session" } else { "__Host-tg_session" }
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| [cookie_name(true), cookie_name(false)].contains(name)).map(|(_, value)| value)
+}
+
+/// A cookie is sent by the browser whoever asks: what changes something must come from our own pages.
+fn refuse_cross_site(parts: &Parts) -> Result<()> {
+    let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let socket = parts.headers.contains_key(header::UPGRADE);
+    if safe && !socket {
+        return Ok(());
+    }
+    let text = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let same = match text(header::HeaderName::from_static("sec-fetch-site")) {
+        Some(site) => site == "same-origin",
+        None => {
+            let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+            origin.is_some() && origin == text(header::HOST)
+        }
+    };
+    if same {
+        Ok(())
+    } else {
+        Err(Error::new(Code::CrossSite, "Call this from a page of the same origin, or with a Bearer token."))
+    }
+}
+
+/// The tenant that the request names: by its host name, else by `X-Tenant`.
+async fn named_tenant(app: &App, headers: &HeaderMap) -> Result<Option<Arc<Tenant>>> {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
+    let by_host = host.strip_suffix(app.options.base_domain.as_str()).and_then(|rest| rest.strip_suffix('.'));
+    if let Some(slug) = by_host {
+        return by_slug(app, slug).await.map(Some);
+    }
+    match headers.get("x-tenant") {
+        Some(value) => by_slug(app, value.to_str().unwrap_or_default()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn by_slug(app: &App, slug: &str) -> Result<Arc<Tenant>> {
+    let unknown = || Error::new(Code::UnknownTenant, "Check the host name or the X-Tenant header.");
+    app.tenants.by_slug(&app.db, &app.master, slug).await?.ok_or_else(unknown)
+}
+
+async fn default_tenant(app: &App) -> Result<Arc<Tenant>> {
+    match app.tenants.by_slug(&app.db, &app.master, &app.options.default_tenant).await? {
+        Some(tenant) => Ok(tenant),
+        None => app.tenants.get(&app.db, &app.master, &crate::app::setup::platform()).await,
+    }
+}
+
+/// The context behind a ticket of a live connection.
+pub async fn of_ticket(app: &Arc<App>, ticket: &str, parts: &Parts) -> Result<Cx> {
+    let verified = app.tokens.spend(ticket, now()).ok_or_else(refused)?;
+    let actor = session::of_token(app, &verified.tenant, &verified.actor, now()).await?.ok_or_else(refused)?;
+    let tenant = app.tenants.get(&app.db, &app.master, &verified.tenant).await?;
+    Ok(context(app, tenant, actor, parts))
+}
+
+/// Whether a caller who was let in may still be here.
+pub async fn still_good(cx: &Cx) -> bool {
+    session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await.is_ok_and(|actor| actor.is_some())
+}

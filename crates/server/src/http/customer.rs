@@ -1,0 +1,231 @@
+//! Customers and browser tokens for the integrator's server; the subscription for its owner.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use domain::catalog::{FeatureKind, LimitType};
+use domain::id::{CustomerId, FeatureKey};
+use domain::permission::Scope;
+use domain::time::{Reset, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::customer::CustomerRow;
+use utoipa::ToSchema;
+
+use super::auth::{Authed, CustomersWrite, TokensMint, UsageRead};
+use super::body::Body;
+use super::problem::{Failed, Problem};
+use crate::app::customer::{self, NewCustomer};
+use crate::app::token::BROWSER_SECONDS_MAX;
+use crate::app::usage::acting_for;
+use crate::cx::Cx;
+use crate::error::Error;
+
+/// A customer to create; the same externalId answers the one that is there.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewCustomerBody {
+    /// Your name for it.
+    #[schema(example = "acme-42")]
+    external_id: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
+    /// The plan to start with; the tenant's default otherwise.
+    #[schema(example = "starter")]
+    plan: Option<String>,
+}
+
+/// A customer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomerBody {
+    id: String,
+    external_id: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
+    suspended: bool,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+}
+
+impl From<CustomerRow> for CustomerBody {
+    fn from(row: CustomerRow) -> Self {
+        Self {
+            id: row.customer_id,
+            external_id: row.external_id,
+            email: row.email,
+            name: row.name,
+            suspended: row.suspended,
+            created_at: Timestamp::from_micros(row.created_at),
+        }
+    }
+}
+
+/// Create a customer. Repeatable: the same `externalId` answers the same customer (200 instead of 201).
+#[utoipa::path(post, path = "/api/customers", tag = "customers", request_body = NewCustomerBody,
+    responses((status = 201, body = CustomerBody), (status = 200, body = CustomerBody), (status = 422, body = Problem)))]
+pub async fn create(cx: Authed<CustomersWrite>, Body(body): Body<NewCustomerBody>) -> Result<Response, Failed> {
+    let NewCustomerBody { external_id, email, name, plan } = body;
+    let (row, new) = customer::create(&cx, NewCustomer { external_id, email, name, plan }).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(CustomerBody::from(row))).into_response())
+}
+
+/// Read a customer by id or externalId.
+#[utoipa::path(get, path = "/api/customers/{id}", tag = "customers", params(("id" = String, Path,)),
+    responses((status = 200, body = CustomerBody), (status = 404, body = Problem)))]
+pub async fn get(cx: Authed<CustomersWrite>, Path(id): Path<String>) -> Result<Json<CustomerBody>, Failed> {
+    Ok(Json(customer::get(&cx, &id).await?.into()))
+}
+
+/// A browser token to mint.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenBody {
+    /// The customer's id or externalId.
+    customer: String,
+    /// Of `usage:read`, `usage:write`, `ai:run`; the first by default.
+    #[schema(value_type = Vec<String>, example = json!(["usage:read", "ai:run"]))]
+    #[serde(default)]
+    scopes: Vec<Scope>,
+    /// The one web origin that may use it.
+    #[schema(example = "https://app.example.com")]
+    origin: Option<String>,
+    /// 900 by default, 3,600 at most.
+    ttl_seconds: Option<i64>,
+}
+
+/// A minted token.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MintedBody {
+    token: String,
+    expires_in: i64,
+    customer: String,
+}
+
+/// Mint a short-lived token for a browser, bound to one customer.
+#[utoipa::path(post, path = "/api/tokens", tag = "customers", request_body = TokenBody,
+    responses((status = 201, body = MintedBody), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub async fn mint(cx: Authed<TokensMint>, Body(body): Body<TokenBody>) -> Result<Response, Failed> {
+    let seconds = body.ttl_seconds.unwrap_or(900);
+    if !(1..=BROWSER_SECONDS_MAX).contains(&seconds) {
+        return Err(Error::field("/ttlSeconds", format!("use 1 to {BROWSER_SECONDS_MAX} seconds")).into());
+    }
+    let scopes = if body.scopes.is_empty() { vec![Scope::UsageRead] } else { body.scopes };
+    let for_browsers = [Scope::UsageRead, Scope::UsageWrite, Scope::AiRun];
+    if let Some(wrong) = scopes.iter().find(|scope| !for_browsers.contains(scope)) {
+        return Err(Error::field("/scopes", format!("`{}` is not for browsers", wrong.name())).into());
+    }
+    let customer = CustomerId::stored(customer::get(&cx, &body.customer).await?.customer_id);
+    let token = cx.app.tokens.for_browser(cx.tenant.id(), &customer, (scopes, body.origin), (cx.now, seconds))?;
+    let body = MintedBody { token, expires_in: seconds, customer: customer.to_string() };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// The subscription with its plan.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubscriptionAnswer {
+    subscription: Option<SubscriptionBody>,
+    plan: Option<PlanBody>,
+}
+
+/// A subscription.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionBody {
+    id: String,
+    /// `trialing`, `active`, `past_due`, `paused`, `canceled` or `expired`.
+    #[schema(example = "active")]
+    status: String,
+    /// The plan's name in URLs.
+    #[schema(example = "starter")]
+    plan: String,
+    /// `month` or `year`; null without a price.
+    interval: Option<String>,
+    #[schema(value_type = String)]
+    current_period_start: Timestamp,
+    #[schema(value_type = Option<String>)]
+    current_period_end: Option<Timestamp>,
+    /// From when the monthly quotas are counted.
+    #[schema(value_type = String)]
+    quota_anchor: Timestamp,
+    /// When it ends, if it was canceled.
+    #[schema(value_type = Option<String>)]
+    cancel_at: Option<Timestamp>,
+}
+
+/// A plan with what it grants.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlanBody {
+    slug: String,
+    name: String,
+    features: Vec<PlanFeatureBody>,
+}
+
+/// What a plan grants of a feature.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanFeatureBody {
+    #[schema(value_type = String)]
+    feature: FeatureKey,
+    name: String,
+    #[schema(value_type = String)]
+    kind: FeatureKind,
+    unit: Option<String>,
+    enabled: bool,
+    /// Null is unlimited.
+    limit: Option<i64>,
+    #[schema(value_type = String)]
+    limit_type: LimitType,
+    #[schema(value_type = String)]
+    reset: Reset,
+}
+
+/// The caller's subscription.
+#[utoipa::path(get, path = "/api/subscription", tag = "subscription", params(super::usage::CustomerQuery),
+    responses((status = 200, body = SubscriptionAnswer), (status = 404, body = Problem)))]
+pub async fn subscription(
+    cx: Authed<UsageRead>,
+    query: axum::extract::Query<super::usage::CustomerQuery>,
+) -> Result<Json<SubscriptionAnswer>, Failed> {
+    let name = acting_for(&cx, query.0.customer())?;
+    let row = customer::get(&cx, &name).await?;
+    let id = CustomerId::stored(row.customer_id.as_str());
+    let Some(current) = customer::subscription(&cx, &id).await? else {
+        return Ok(Json(SubscriptionAnswer { subscription: None, plan: None }));
+    };
+    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+    let cx = &cx.0.clone().with_tenant(tenant);
+    let plan = cx.tenant.catalog.plans.get(&domain::id::PlanId::stored(current.plan_id.as_str()));
+    let subscription = SubscriptionBody {
+        id: current.subscription_id,
+        plan: plan.map_or_else(|| current.plan_id.clone(), |plan| plan.slug.to_string()),
+        interval: current.interval,
+        current_period_start: Timestamp::from_micros(current.period_start),
+        current_period_end: current.period_end.map(Timestamp::from_micros),
+        quota_anchor: Timestamp::from_micros(row.anchor),
+        cancel_at: current.access_until.filter(|_| current.status == "canceled").map(Timestamp::from_micros),
+        status: current.status,
+    };
+    let plan = plan.map(|plan| plan_body(cx, plan));
+    Ok(Json(SubscriptionAnswer { subscription: Some(subscription), plan }))
+}
+
+fn plan_body(cx: &Cx, plan: &domain::catalog::Plan) -> PlanBody {
+    let feature = |(key, granted): (&FeatureKey, &domain::catalog::PlanFeature)| {
+        let feature = cx.tenant.catalog.features.get(key)?;
+        Some(PlanFeatureBody {
+            feature: key.clone(),
+            name: feature.name.to_string(),
+            kind: feature.kind,
+            unit: feature.unit.as_deref().map(str::to_owned),
+            enabled: granted.enabled,
+            limit: (granted.limit_type != LimitType::Unlimited).then_some(granted.limit),
+            limit_type: granted.limit_type,
+            reset: granted.reset,
+        })
+    };
+    let features = plan.features.iter().filter_map(feature).collect();
+    PlanBody { slug: plan.slug.to_string(), name: plan.name.to_string(), features }
+}

@@ -1,0 +1,97 @@
+//! The API's own description: the document, a page that shows it, and a page for each kind of problem.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::http::{HeaderValue, header};
+use axum::response::{Html, IntoResponse, Response};
+use utoipa::Modify;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::problem::Failed;
+use crate::error::{Code, Error};
+
+/// Adds the two ways to sign in.
+pub struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let cookie = ApiKey::Cookie(ApiKeyValue::new(super::auth::cookie_name(false)));
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+/// The OpenAPI document.
+pub async fn document(document: Arc<String>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")], document.to_string())
+        .into_response()
+}
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}\
+code,pre{font-family:ui-monospace,monospace;font-size:.9em}summary{cursor:pointer;padding:.35rem 0}\
+.m{display:inline-block;min-width:4.5rem;font-weight:700}pre{overflow:auto;padding:.75rem;border:1px solid #8886;border-radius:6px}";
+
+/// The document as a page, without a script or a foreign host.
+pub async fn page() -> Response {
+    let document: serde_json::Value = serde_json::from_str(&super::openapi()).unwrap_or_default();
+    let mut html = String::from(
+        "<h1>API</h1><p>The machine-readable form is <a href=\"/api/openapi.json\">openapi.json</a>. Errors are <code>application/problem+json</code>.</p>",
+    );
+    for (path, operations) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in operations.as_object().into_iter().flatten() {
+            let summary =
+                operation["summary"].as_str().or_else(|| operation["description"].as_str()).unwrap_or_default();
+            let shown = serde_json::to_string_pretty(operation).unwrap_or_default();
+            let _infallible = write!(
+                html,
+                "<details><summary><span class=m>{}</span> <code>{}</code> {}</summary><pre>{}</pre></details>",
+                escape(&method.to_uppercase()),
+                escape(path),
+                escape(summary),
+                escape(&shown)
+            );
+        }
+    }
+    html.push_str("<h2>Schemas</h2>");
+    for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+        let shown = serde_json::to_string_pretty(schema).unwrap_or_default();
+        let _infallible = write!(
+            html,
+            "<details><summary><code>{}</code></summary><pre>{}</pre></details>",
+            escape(name),
+            escape(&shown)
+        );
+    }
+    whole("API", &html)
+}
+
+/// What a kind of problem means.
+pub async fn problem(Path(code): Path<String>) -> Result<Response, Failed> {
+    let known = Code::ALL.iter().map(|code| code.row()).find(|(_, name, _)| *name == code);
+    let (status, name, title) = known.ok_or_else(|| Error::new(Code::NotFound, "There is no such kind of problem."))?;
+    let text = format!(
+        "<h1>{}</h1><p>Code <code>{}</code>, HTTP status {status}.</p><p>The problem's <code>detail</code> says what to do in the case at hand.</p>",
+        escape(title),
+        escape(name)
+    );
+    Ok(whole(title, &text))
+}
+
+fn whole(title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{}</title><style>{STYLE}</style><body>{body}",
+        escape(title)
+    );
+    let mut response = Html(html).into_response();
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,110 @@
+//! API keys.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use domain::id::KeyId;
+use domain::permission::Scope;
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::key::KeyRow;
+use utoipa::ToSchema;
+
+use super::auth::{Admin, Authed};
+use super::body::Body;
+use super::problem::{Failed, Problem};
+use crate::app::key;
+use crate::error::{Code, Error};
+
+/// A key to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewKeyBody {
+    /// Where it is used.
+    #[schema(example = "production server")]
+    name: String,
+    /// What it may do.
+    #[schema(value_type = Vec<String>, example = json!(["usage:write", "usage:read"]))]
+    scopes: Vec<Scope>,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>)]
+    expires_at: Option<Timestamp>,
+}
+
+/// A key, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyBody {
+    id: String,
+    name: String,
+    /// The first characters of the secret.
+    #[schema(example = "tg_test_4Xk2…")]
+    hint: String,
+    scopes: Vec<String>,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>)]
+    expires_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>)]
+    revoked_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>)]
+    last_used_at: Option<Timestamp>,
+}
+
+/// A new key with its secret, which is not shown again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MadeKeyBody {
+    /// The secret.
+    #[schema(example = "tg_test_4Xk2…")]
+    key: String,
+    #[serde(flatten)]
+    row: KeyBody,
+}
+
+/// All keys of the tenant.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeysBody {
+    data: Vec<KeyBody>,
+    next_cursor: Option<String>,
+}
+
+impl From<KeyRow> for KeyBody {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            id: row.key_id,
+            name: row.name,
+            hint: row.hint,
+            scopes: row.scopes.split(' ').map(str::to_owned).collect(),
+            created_at: Timestamp::from_micros(row.created_at),
+            expires_at: row.expires_at.map(Timestamp::from_micros),
+            revoked_at: row.revoked_at.map(Timestamp::from_micros),
+            last_used_at: row.last_used_at.map(Timestamp::from_micros),
+        }
+    }
+}
+
+/// Make an API key.
+#[utoipa::path(post, path = "/api/admin/keys", tag = "admin", request_body = NewKeyBody,
+    responses((status = 201, body = MadeKeyBody), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub async fn create(cx: Authed<Admin>, Body(body): Body<NewKeyBody>) -> Result<Response, Failed> {
+    let (row, secret) = key::create(&cx, &body.name, &body.scopes, body.expires_at).await?;
+    Ok((StatusCode::CREATED, Json(MadeKeyBody { key: secret, row: row.into() })).into_response())
+}
+
+/// List the tenant's keys, newest first.
+#[utoipa::path(get, path = "/api/admin/keys", tag = "admin", responses((status = 200, body = KeysBody), (status = 403, body = Problem)))]
+pub async fn list(cx: Authed<Admin>) -> Result<Json<KeysBody>, Failed> {
+    let data = key::list(&cx).await?.into_iter().map(KeyBody::from).collect();
+    Ok(Json(KeysBody { data, next_cursor: None }))
+}
+
+/// Revoke a key.
+#[utoipa::path(delete, path = "/api/admin/keys/{id}", tag = "admin", params(("id" = String, Path,)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub async fn revoke(cx: Authed<Admin>, Path(id): Path<String>) -> Result<StatusCode, Failed> {
+    let id = KeyId::parse(&id).map_err(|_| Error::new(Code::NotFound, "A key's id begins with key_."))?;
+    key::revoke(&cx, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

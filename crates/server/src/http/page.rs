@@ -1,0 +1,104 @@
+//! The dashboards: embedded, pre-compressed, with the tenant's brand in the page so that nothing flashes.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use rust_embed::RustEmbed;
+use serde_json::json;
+
+use super::auth::Anyone;
+use super::problem::Failed;
+use super::session::{TenantBody, caller};
+use crate::app::{demo, seal};
+use crate::cx::Cx;
+use crate::error::{Code, Error};
+
+/// What the web build made; a placeholder page where it has not run.
+#[derive(RustEmbed)]
+#[folder = "../../web/dist"]
+struct Assets;
+
+/// The text in our pages that the boot data replaces.
+const BOOT: &str = "__TOLLGATE_BOOT__";
+
+/// A file with a hashed name: it never changes.
+pub async fn asset(uri: Uri, headers: HeaderMap) -> Result<Response, Failed> {
+    let path = uri.path().trim_start_matches('/');
+    let missing = || Error::new(Code::NotFound, "Reload the page; this file belongs to another version.");
+    let accepts_br = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|part| part.trim().split(';').next() == Some("br")));
+    let packed = Assets::get(&format!("{path}.br")).filter(|_| accepts_br);
+    let encoding = packed.is_some().then_some("br");
+    let file = packed.or_else(|| Assets::get(path)).ok_or_else(missing)?;
+    let mut response = file.data.into_response();
+    let own = response.headers_mut();
+    own.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(path)));
+    own.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    own.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if let Some(encoding) = encoding {
+        own.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    Ok(response)
+}
+
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default() {
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "json" | "webmanifest" => "application/json",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Every other path: a page of the portal or the admin, unless it looks like the API.
+pub async fn page(Anyone(cx): Anyone, uri: Uri) -> Result<Response, Failed> {
+    let path = uri.path();
+    if path.starts_with("/api") || path.starts_with("/v1") {
+        return Err(Error::new(Code::NotFound, "See /api/docs for what there is.").into());
+    }
+    let file = if path == "/admin" || path.starts_with("/admin/") { "admin.html" } else { "index.html" };
+    let Some(html) = Assets::get(file).and_then(|file| String::from_utf8(file.data.into_owned()).ok()) else {
+        let text = "The dashboards are not part of this build. Run `make build` (Node is needed) and start again.\n";
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, text).into_response());
+    };
+    let nonce = seal::random_text()?;
+    let boot = boot(&cx, &nonce).await?;
+    let mut response = html.replace(BOOT, &boot).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(policy) = HeaderValue::from_str(&content_security_policy(&nonce)) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
+}
+
+fn content_security_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data: blob:; \
+         font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
+         object-src 'none'; frame-ancestors 'none'"
+    )
+}
+
+async fn boot(cx: &Cx, nonce: &str) -> Result<String, Failed> {
+    let user = caller(cx).await?;
+    let addresses = if cx.app.options.demo { demo::addresses(&cx.tenant.row.slug) } else { Vec::new() };
+    let boot = json!({
+        "nonce": nonce,
+        "tenant": TenantBody::of(cx),
+        "brand": cx.tenant.brand(),
+        "locale": "en",
+        "demo": cx.app.options.demo,
+        "demoUsers": addresses,
+        "user": user,
+    });
+    // Inside a script element only `<` could end it.
+    Ok(boot.to_string().replace('<', "\\u003c"))
+}

@@ -1,0 +1,341 @@
+//! The live connection: a WebSocket, and the same messages as server-sent events.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::ws::{CloseFrame, Message as WsMessage, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use domain::id::CustomerId;
+use domain::permission::Role;
+use domain::time::Timestamp;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::{Instant, interval_at, sleep_until, timeout};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::{Authed, UsageRead, of_ticket, still_good};
+use super::problem::{Failed, Problem};
+use super::wire::{QuotaMap, quota_map};
+use crate::app::token::TICKET_SECONDS;
+use crate::app::usage;
+use crate::cx::{App, Cx, now};
+use crate::error::{Code, Error};
+use crate::live::{Listener, Marks, Position, id_of, position_of};
+
+/// Live connections of one process.
+const CONNECTIONS_MAX: usize = 10_000;
+/// A message that cannot be sent within this time ends the connection.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// The shortest time between two messages: changes in between become one.
+const PACE: Duration = Duration::from_millis(100);
+/// How often a connection shows that it is alive.
+const PING: Duration = Duration::from_secs(20);
+/// How often a caller's session is looked at again.
+const RECHECK: Duration = Duration::from_secs(5);
+/// Batches that a resuming client may have missed; beyond that it gets a snapshot.
+const MISSED_BATCHES_MAX: i64 = 200;
+/// A client has nothing long to say here.
+const INCOMING_BYTES_MAX: usize = 4_096;
+
+/// Where a client goes on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct LiveQuery {
+    /// A one-time ticket of `POST /api/realtime/ticket`, where neither cookie nor header can be sent.
+    ticket: Option<String>,
+    /// The id of the last message that was seen.
+    since: Option<String>,
+}
+
+/// A message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Message {
+    /// Where to go on after this; opaque, and null for a ping.
+    #[schema(example = "p1-2a")]
+    id: Option<String>,
+    /// `snapshot`, `usage.updated`, `resync` or `ping`.
+    #[serde(rename = "type")]
+    #[schema(example = "usage.updated")]
+    kind: &'static str,
+    #[schema(value_type = String)]
+    at: Timestamp,
+    /// For `snapshot` and `usage.updated`: `{customer, quotas}`.
+    #[schema(value_type = Object)]
+    data: Value,
+}
+
+/// The caller of a live connection, by ticket or by credential.
+pub struct Caller(Cx, Option<String>);
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
+        let Query(query) = Query::<LiveQuery>::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Error::field("", "only `ticket` and `since` can be said here"))?;
+        let cx = match &query.ticket {
+            Some(ticket) => of_ticket(app, ticket, parts).await?,
+            None => Authed::<UsageRead>::from_request_parts(parts, app).await?.0,
+        };
+        if app.live.count() >= CONNECTIONS_MAX {
+            return Err(Error::new(Code::Unavailable, "Too many live connections; poll GET /api/usage meanwhile.")
+                .retry_after(30)
+                .into());
+        }
+        Ok(Self(cx, query.since))
+    }
+}
+
+/// A ticket.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TicketBody {
+    ticket: String,
+    #[schema(example = 30)]
+    expires_in: i64,
+}
+
+/// Get a one-time ticket for a live connection.
+#[utoipa::path(post, path = "/api/realtime/ticket", tag = "realtime",
+    responses((status = 201, body = TicketBody), (status = 401, body = Problem)))]
+pub async fn ticket(cx: Authed<UsageRead>) -> Result<Response, Failed> {
+    let ticket = cx.app.tokens.ticket(cx.tenant.id(), &cx.actor, cx.now)?;
+    Ok((axum::http::StatusCode::CREATED, Json(TicketBody { ticket, expires_in: TICKET_SECONDS })).into_response())
+}
+
+/// Open a WebSocket: first a `snapshot` (or, with a good `since`, what changed), then changes as they are committed.
+#[utoipa::path(get, path = "/api/realtime", tag = "realtime", params(LiveQuery),
+    responses((status = 101, description = "Messages follow.", body = Message), (status = 401, body = Problem)))]
+pub async fn socket(
+    Caller(cx, since): Caller,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, Failed> {
+    refuse_foreign_origin(&cx, &headers)?;
+    let upgrade =
+        upgrade.map_err(|_| Error::field("", "open this with a WebSocket client, or use /api/realtime/sse"))?;
+    let upgrade = upgrade.max_message_size(INCOMING_BYTES_MAX);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let tasks = cx.app.tasks.clone();
+        tasks.track_future(talk(cx, since, socket)).await;
+    }))
+}
+
+/// A browser says which page opened the socket: with a cookie it must be ours.
+fn refuse_foreign_origin(cx: &Cx, headers: &HeaderMap) -> Result<(), Error> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let by_cookie = headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION);
+    let Some(origin) = text(header::ORIGIN).filter(|_| by_cookie && matches!(cx.actor, crate::cx::Actor::User { .. }))
+    else {
+        return Ok(());
+    };
+    let same = origin.split_once("://").is_some_and(|(_, host)| Some(host) == text(header::HOST));
+    if same {
+        Ok(())
+    } else {
+        Err(Error::new(Code::CrossSite, "Open the socket from a page of the same origin, or with a ticket."))
+    }
+}
+
+async fn talk(cx: Cx, since: Option<String>, mut socket: WebSocket) {
+    let mut feed = Feed::open(cx, since);
+    loop {
+        let messages = tokio::select! {
+            messages = feed.next() => messages,
+            incoming = socket.recv() => match incoming {
+                None | Some(Err(_) | Ok(WsMessage::Close(_))) => return,
+                Some(Ok(_)) => continue,
+            },
+        };
+        let Some(messages) = messages else {
+            let bye = CloseFrame { code: feed.close_code(), reason: "".into() };
+            let _gone = timeout(SEND_TIMEOUT, socket.send(WsMessage::Close(Some(bye)))).await;
+            return;
+        };
+        for message in messages {
+            let text = serde_json::to_string(&message).unwrap_or_default();
+            if !matches!(timeout(SEND_TIMEOUT, socket.send(WsMessage::text(text))).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+}
+
+/// The same messages as server-sent events, where WebSockets are blocked.
+#[utoipa::path(get, path = "/api/realtime/sse", tag = "realtime", params(LiveQuery),
+    responses((status = 200, description = "Messages as `data:`, their ids as `id:`.", content_type = "text/event-stream"), (status = 401, body = Problem)))]
+pub async fn sse(Caller(cx, since): Caller, headers: HeaderMap) -> Response {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let feed = Feed::open(cx, since.or(last));
+    let batches = stream::unfold(feed, |mut feed| async move { feed.next().await.map(|messages| (messages, feed)) });
+    let events = futures_util::StreamExt::flat_map(batches, |messages| {
+        stream::iter(messages.into_iter().map(|message| {
+            let event = Event::default().data(serde_json::to_string(&message).unwrap_or_default());
+            Ok::<_, Infallible>(match &message.id {
+                Some(id) => event.id(id),
+                None => event,
+            })
+        }))
+    });
+    Sse::new(events).into_response()
+}
+
+/// What one connection has still to say.
+struct Feed {
+    cx: Cx,
+    customer: Option<CustomerId>,
+    listener: Arc<Listener>,
+    since: Option<Option<Position>>,
+    ready_at: Instant,
+    ping: tokio::time::Interval,
+    recheck: tokio::time::Interval,
+}
+
+impl Feed {
+    fn open(cx: Cx, since: Option<String>) -> Self {
+        // An admin without a customer of their own hears the whole tenant.
+        let customer = cx.actor.own_customer().cloned();
+        let listener = cx.app.live.listen(cx.tenant.id(), customer.as_ref());
+        let now = Instant::now();
+        Self {
+            customer,
+            listener,
+            since: Some(since.and_then(|id| position_of(&id))),
+            ready_at: now,
+            ping: interval_at(now + PING, PING),
+            recheck: interval_at(now + RECHECK, RECHECK),
+            cx,
+        }
+    }
+
+    /// The next messages; none when the connection is to end.
+    async fn next(&mut self) -> Option<Vec<Message>> {
+        if let Some(since) = self.since.take() {
+            return Some(self.begin(since).await);
+        }
+        let stopping = self.cx.app.stopping.clone();
+        loop {
+            let listener = self.listener.clone();
+            let ready_at = self.ready_at;
+            let marks = async move {
+                sleep_until(ready_at).await;
+                listener.next().await
+            };
+            tokio::select! {
+                () = stopping.cancelled() => return None,
+                marks = marks => {
+                    self.ready_at = Instant::now() + PACE;
+                    return Some(self.tell(marks).await);
+                }
+                _ = self.ping.tick() => return Some(vec![message(None, "ping", json!({}))]),
+                _ = self.recheck.tick() => {
+                    if !still_good(&self.cx).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// 1012: the server restarts. 1008: the session is over.
+    fn close_code(&self) -> u16 {
+        if self.cx.app.stopping.is_cancelled() { 1012 } else { 1008 }
+    }
+
+    async fn begin(&self, since: Option<Position>) -> Vec<Message> {
+        match since {
+            Some(since) => match self.missed(&since).await {
+                Some(marks) => self.tell(marks).await,
+                None => {
+                    let mut messages = vec![message(None, "resync", json!({}))];
+                    messages.extend(self.snapshot().await);
+                    messages
+                }
+            },
+            None => self.snapshot().await,
+        }
+    }
+
+    /// What changed since a position; none when that cannot be told any more.
+    async fn missed(&self, since: &Position) -> Option<Marks> {
+        let db = &self.cx.app.db;
+        let first: BTreeMap<i64, i64> = store::usage::first_batches(db).await.ok()?.into_iter().collect();
+        let here = self.cx.app.live.position();
+        let mut marks = Marks::default();
+        for (node, reached) in here {
+            let seen = since.get(&node).copied().unwrap_or(0);
+            let too_old = first.get(&node).is_some_and(|first| seen + 1 < *first);
+            if too_old || reached - seen > MISSED_BATCHES_MAX {
+                return None;
+            }
+            for batch in store::usage::batches_after(db, node, seen, MISSED_BATCHES_MAX).await.ok()? {
+                for change in store::usage::changes_of(db, &batch).await.ok()? {
+                    if change.tenant == *self.cx.tenant.id()
+                        && self.customer.as_ref().is_none_or(|own| *own == change.customer)
+                    {
+                        marks.changed.entry(change.customer).or_default().extend(change.features);
+                    }
+                }
+            }
+        }
+        Some(marks)
+    }
+
+    async fn snapshot(&self) -> Vec<Message> {
+        let position = self.cx.app.live.position();
+        let Some(customer) = &self.customer else {
+            return vec![message(Some(&position), "snapshot", json!({ "customer": null, "quotas": {} }))];
+        };
+        let quotas = self.quotas(customer).await.unwrap_or_default();
+        vec![message(Some(&position), "snapshot", json!({ "customer": customer, "quotas": quotas }))]
+    }
+
+    /// What was marked, as it stands now. The position is taken before the state is read, so that a client that goes on
+    /// from it can only hear too much.
+    async fn tell(&self, marks: Marks) -> Vec<Message> {
+        if marks.lost {
+            return self.snapshot().await;
+        }
+        let position = self.cx.app.live.position();
+        let mut messages = Vec::with_capacity(marks.changed.len());
+        for (customer, features) in marks.changed {
+            if let Some(mut quotas) = self.quotas(&customer).await {
+                quotas.retain(|feature, _| features.contains(feature));
+                messages.push(message(
+                    Some(&position),
+                    "usage.updated",
+                    json!({ "customer": customer, "quotas": quotas }),
+                ));
+            }
+        }
+        messages
+    }
+
+    async fn quotas(&self, customer: &CustomerId) -> Option<QuotaMap> {
+        let cx = &self.cx;
+        debug_assert!(self.customer.is_some() || cx.actor.stands(Role::Support), "only staff hear other customers");
+        let tenant = cx.app.tenants.get(&cx.app.db, &cx.app.master, cx.tenant.id()).await.ok()?;
+        let mut cx = Cx::system(&cx.app, &tenant, &cx.request_id);
+        cx.now = now();
+        match usage::quotas(&cx, customer.as_str()).await {
+            Ok(quotas) => Some(quota_map(&quotas, &cx.tenant.catalog)),
+            Err(error) => {
+                tracing::debug!(%error, "quotas could not be read for a live connection");
+                None
+            }
+        }
+    }
+}
+
+fn message(position: Option<&Position>, kind: &'static str, data: Value) -> Message {
+    Message { id: position.map(id_of), kind, at: now(), data }
+}

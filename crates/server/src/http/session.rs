@@ -1,0 +1,217 @@
+//! Signing in, staying signed in, signing out.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::permission::Role;
+use serde::{Deserialize, Serialize};
+use store::user::UserRow;
+use utoipa::ToSchema;
+
+use super::auth::{Authed, SignedIn, Visitor, cookie_name};
+use super::body::Body;
+use super::problem::{Failed, Problem};
+use crate::app::session::{self, COOKIE_SECONDS};
+use crate::app::token::ACCESS_SECONDS;
+use crate::cx::{Actor, Cx};
+use crate::error::{Code, Error};
+
+/// E-mail and password.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoginBody {
+    #[schema(example = "near@halisoft.example")]
+    email: String,
+    #[schema(example = "correct horse battery staple")]
+    password: String,
+    /// `cookie` keeps the session in an HttpOnly cookie instead of answering tokens: for pages of this server.
+    session: Option<SessionKind>,
+}
+
+/// How a session is kept.
+#[derive(Deserialize, ToSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionKind {
+    /// In an HttpOnly cookie.
+    Cookie,
+    /// By tokens in the answer.
+    Token,
+}
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterBody {
+    #[schema(example = "ann@example.com")]
+    email: String,
+    /// 8 to 128 characters.
+    password: String,
+    #[schema(example = "Ann Example")]
+    name: Option<String>,
+}
+
+/// A refresh token.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefreshBody {
+    refresh_token: String,
+}
+
+/// A person.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    id: String,
+    #[schema(example = "near@halisoft.example")]
+    email: String,
+    name: Option<String>,
+    /// `user`, `support`, `finance`, `admin`, `owner` or `operator`.
+    #[schema(value_type = String, example = "user")]
+    role: String,
+    /// The customer that the person acts for.
+    customer: Option<String>,
+    /// The tenant's name in URLs.
+    #[schema(example = "halisoft")]
+    tenant: String,
+}
+
+impl User {
+    /// A user's row on the wire.
+    pub fn of(row: UserRow, cx: &Cx) -> Self {
+        let tenant = cx.tenant.row.slug.clone();
+        Self { id: row.user_id, email: row.email, name: row.name, role: row.role, customer: row.customer_id, tenant }
+    }
+}
+
+/// A session.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionBody {
+    /// For `Authorization: Bearer`; null when the session is kept in a cookie.
+    access_token: Option<String>,
+    /// For `POST /api/auth/refresh`, once; null when the session is kept in a cookie.
+    refresh_token: Option<String>,
+    /// Seconds until the access token (or the cookie) ends.
+    #[schema(example = 900)]
+    expires_in: i64,
+    user: User,
+}
+
+/// Who is signed in, and where.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Me {
+    user: User,
+    tenant: TenantBody,
+}
+
+/// A tenant, as its users see it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantBody {
+    slug: String,
+    name: String,
+    /// `live` or `sandbox`.
+    mode: String,
+    timezone: String,
+    currency: String,
+}
+
+impl TenantBody {
+    /// The tenant of a call.
+    pub fn of(cx: &Cx) -> Self {
+        let row = &cx.tenant.row;
+        Self {
+            slug: row.slug.clone(),
+            name: row.name.clone(),
+            mode: row.mode.clone(),
+            timezone: row.timezone.clone(),
+            currency: row.currency.clone(),
+        }
+    }
+}
+
+/// Sign in.
+#[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginBody,
+    responses((status = 200, body = SessionBody), (status = 401, body = Problem), (status = 429, body = Problem)))]
+pub async fn login(Visitor(cx): Visitor, Body(body): Body<LoginBody>) -> Result<Response, Failed> {
+    let cookie = body.session == Some(SessionKind::Cookie);
+    let signed_in = session::login(&cx, &body.email, &body.password, cookie).await?;
+    Ok(answer(&cx, signed_in))
+}
+
+fn answer(cx: &Cx, signed_in: session::SignedIn) -> Response {
+    let (access_token, refresh_token) = signed_in.tokens.unzip();
+    let expires_in = if signed_in.cookie.is_some() { COOKIE_SECONDS } else { ACCESS_SECONDS };
+    let body = SessionBody { access_token, refresh_token, expires_in, user: User::of(signed_in.user, cx) };
+    let mut response = Json(body).into_response();
+    if let Some(value) = signed_in.cookie {
+        set_cookie(response.headers_mut(), cx, &value, COOKIE_SECONDS);
+    }
+    response
+}
+
+fn set_cookie(headers: &mut HeaderMap, cx: &Cx, value: &str, seconds: i64) {
+    let plain = cx.app.options.plain_http;
+    let secure = if plain { "" } else { "; Secure" };
+    let cookie = format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", cookie_name(plain));
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Register. The answer is the same whether or not the address is known.
+#[utoipa::path(post, path = "/api/auth/register", tag = "auth", request_body = RegisterBody,
+    responses((status = 201, description = "Registered; sign in next."), (status = 422, body = Problem)))]
+pub async fn register(Visitor(cx): Visitor, Body(body): Body<RegisterBody>) -> Result<Response, Failed> {
+    session::register(&cx, &body.email, &body.password, body.name).await?;
+    Ok((StatusCode::CREATED, Json(serde_json::json!({ "registered": true }))).into_response())
+}
+
+/// Exchange a refresh token for a new pair. A token that comes twice ends its session.
+#[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", request_body = RefreshBody,
+    responses((status = 200, body = SessionBody), (status = 401, body = Problem)))]
+pub async fn refresh(Visitor(cx): Visitor, Body(body): Body<RefreshBody>) -> Result<Response, Failed> {
+    let signed_in = session::refresh(&cx, &body.refresh_token).await?;
+    Ok(answer(&cx, signed_in))
+}
+
+/// Sign out: the session and every token made from it end.
+#[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = 204), (status = 401, body = Problem)))]
+pub async fn logout(cx: Authed<SignedIn>) -> Result<Response, Failed> {
+    session::logout(&cx).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set_cookie(response.headers_mut(), &cx, "", 0);
+    Ok(response)
+}
+
+/// Who is signed in.
+#[utoipa::path(get, path = "/api/me", tag = "auth", responses((status = 200, body = Me), (status = 401, body = Problem)))]
+pub async fn me(cx: Authed<SignedIn>) -> Result<Json<Me>, Failed> {
+    let user = caller(&cx).await?.ok_or_else(|| Error::new(Code::Forbidden, "Only people have a profile."))?;
+    Ok(Json(Me { user, tenant: TenantBody::of(&cx) }))
+}
+
+/// The person who calls, if it is one.
+pub async fn caller(cx: &Cx) -> Result<Option<User>, Failed> {
+    let Actor::User { user, role, .. } = &cx.actor else { return Ok(None) };
+    debug_assert!(*role >= Role::User, "every person has a role");
+    Ok(session::find_user(cx, user).await?.map(|row| User::of(row, cx)))
+}
+
+/// The token of the one-time link, and the first operator.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetupBody {
+    token: String,
+    email: String,
+    password: String,
+}
+
+/// Make the first operator by the one-time link that `serve` printed.
+#[utoipa::path(post, path = "/api/setup", tag = "auth", request_body = SetupBody,
+    responses((status = 201, description = "Made; sign in with X-Tenant: platform."), (status = 403, body = Problem)))]
+pub async fn setup(Visitor(cx): Visitor, Body(body): Body<SetupBody>) -> Result<Response, Failed> {
+    crate::app::setup::use_setup_link(&cx, &body.token, &body.email, &body.password).await?;
+    Ok((StatusCode::CREATED, Json(serde_json::json!({ "created": true }))).into_response())
+}

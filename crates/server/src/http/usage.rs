@@ -1,0 +1,444 @@
+//! The gate on the wire.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, Query};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::id::{DecisionId, EventId, FeatureKey, ReservationId};
+use domain::reservation::TTL_SECONDS_DEFAULT;
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::gate::{Done, Idempotency};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::{Authed, UsageCorrect, UsageRead, UsageWrite};
+use super::body::Body;
+use super::problem::{Failed, Problem};
+use super::wire::{ItemBody, QuotaMap, quota_map};
+use crate::app::usage::{self, Action};
+use crate::app::{decision, idempotency};
+use crate::cx::Cx;
+use crate::error::{Code, Error};
+
+/// An action: what it uses, for whom.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ActionBody {
+    /// The customer's id or externalId; an API key names it, a signed-in user acts for their own.
+    #[schema(example = "acme-42")]
+    customer: Option<String>,
+    /// What is used: all of it, or nothing.
+    #[serde(default)]
+    items: Vec<ItemBody>,
+    /// Anything to keep beside the event, up to 4,096 bytes of JSON.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+}
+
+/// An action to hold.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReserveBody {
+    customer: Option<String>,
+    #[serde(default)]
+    items: Vec<ItemBody>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    /// How long to hold; 300 by default, 86,400 at most.
+    #[schema(example = 300)]
+    ttl_seconds: Option<i64>,
+}
+
+/// What was really used of a reservation.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SettleBody {
+    #[schema(value_type = String)]
+    reservation: ReservationId,
+    /// The real amounts, 0 included; what is not named is given back.
+    items: Vec<ItemBody>,
+}
+
+/// A reservation to give back.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReleaseBody {
+    #[schema(value_type = String)]
+    reservation: ReservationId,
+}
+
+/// One action of a batch.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchItem {
+    customer: Option<String>,
+    #[serde(default)]
+    items: Vec<ItemBody>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    idempotency_key: Option<String>,
+}
+
+/// Several actions, each decided on its own.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchBody {
+    /// 1 to 1,000.
+    items: Vec<BatchItem>,
+}
+
+/// The level of a gauge.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GaugeBody {
+    customer: String,
+    /// The level as counted at its source.
+    value: i64,
+}
+
+/// A change of a gauge.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustBody {
+    customer: String,
+    /// Up is admitted like any use; down always is, to nothing at most.
+    delta: i64,
+}
+
+/// An action that was recorded.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recorded {
+    /// The event; the same again for a retry with the same key.
+    #[schema(value_type = Option<String>, example = "evt_01jz3k5q8e4x9m2v7c1r6t0b5n")]
+    id: Option<EventId>,
+    /// Always true: a refusal is a problem.
+    allowed: bool,
+    /// The quotas of every feature touched, as decided.
+    #[schema(value_type = BTreeMap<String, super::wire::QuotaBody>)]
+    quotas: QuotaMap,
+    /// Units beyond a hold or a soft limit.
+    #[serde(skip_serializing_if = "is_zero")]
+    overrun: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
+fn is_zero(units: &i64) -> bool {
+    *units == 0
+}
+
+/// A reservation that was made.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reserved {
+    #[schema(value_type = Option<String>)]
+    reservation: Option<ReservationId>,
+    #[schema(value_type = String, example = "2026-11-22T10:05:00Z")]
+    expires_at: Timestamp,
+    #[schema(value_type = BTreeMap<String, super::wire::QuotaBody>)]
+    quotas: QuotaMap,
+}
+
+/// An answer for each action, in order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchAnswer {
+    results: Vec<BatchResult>,
+}
+
+/// One answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchResult {
+    #[schema(example = 200)]
+    status: u16,
+    #[schema(value_type = Object)]
+    body: Value,
+}
+
+impl Recorded {
+    fn of(done: &Done, cx: &Cx) -> Self {
+        let quotas = quota_map(&done.quotas, &cx.tenant.catalog);
+        Self { id: done.event.clone(), allowed: true, quotas, overrun: done.overrun }
+    }
+}
+
+/// What makes a retry return the first answer.
+fn identity(cx: &Cx, route: &str, headers: &HeaderMap, body: &impl Serialize) -> Result<Option<Idempotency>, Error> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().map_err(|_| Error::field("", "Idempotency-Key: use printable characters"))?;
+    idempotency::of_request(cx, route, key, body).map(Some)
+}
+
+fn action(
+    (customer, items, metadata): (Option<String>, &[ItemBody], Option<&Value>),
+    idempotency: Option<Idempotency>,
+) -> Result<Action, Error> {
+    let metadata = metadata.map(Value::to_string);
+    if metadata.as_ref().is_some_and(|text| text.len() > usage::METADATA_BYTES_MAX) {
+        return Err(Error::field("/metadata", format!("use at most {} bytes", usage::METADATA_BYTES_MAX)));
+    }
+    let items = items.iter().map(|item| (item.feature.clone(), item.amount)).collect();
+    Ok(Action { customer, items, metadata, idempotency })
+}
+
+/// Use features: all items of the action, or none. Durable before it is answered.
+#[utoipa::path(post, path = "/api/usage/consume", tag = "usage", request_body = ActionBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry return the first answer; a UUIDv7 is fastest.")),
+    responses((status = 200, body = Recorded), (status = 402, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+pub async fn consume(
+    cx: Authed<UsageWrite>,
+    headers: HeaderMap,
+    Body(body): Body<ActionBody>,
+) -> Result<Response, Failed> {
+    let identity = identity(&cx, "consume", &headers, &body)?;
+    let action = action((body.customer, &body.items, body.metadata.as_ref()), identity)?;
+    let done = usage::consume(&cx, &action).await.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
+    Ok(recorded(&done, &cx))
+}
+
+fn recorded(done: &Done, cx: &Cx) -> Response {
+    let mut response = Json(Recorded::of(done, cx)).into_response();
+    mark_replay(&mut response, done.replayed);
+    response
+}
+
+fn mark_replay(response: &mut Response, replayed: bool) {
+    if replayed {
+        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+}
+
+/// Say whether `consume` would be allowed; nothing is recorded.
+#[utoipa::path(post, path = "/api/usage/check", tag = "usage", request_body = ActionBody,
+    responses((status = 200, body = Recorded), (status = 429, body = Problem)))]
+pub async fn check(cx: Authed<UsageRead>, Body(body): Body<ActionBody>) -> Result<Json<Recorded>, Failed> {
+    let action = action((body.customer, &body.items, body.metadata.as_ref()), None)?;
+    let done = usage::check(&cx, &action).await.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
+    Ok(Json(Recorded::of(&done, &cx)))
+}
+
+/// Hold units until they are settled, released or their time is over.
+#[utoipa::path(post, path = "/api/usage/reserve", tag = "usage", request_body = ReserveBody,
+    params(("Idempotency-Key" = Option<String>, Header,)),
+    responses((status = 201, body = Reserved), (status = 429, body = Problem)))]
+pub async fn reserve(
+    cx: Authed<UsageWrite>,
+    headers: HeaderMap,
+    Body(body): Body<ReserveBody>,
+) -> Result<Response, Failed> {
+    let identity = identity(&cx, "reserve", &headers, &body)?;
+    let action = action((body.customer, &body.items, body.metadata.as_ref()), identity)?;
+    let ttl = body.ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT);
+    let (done, expires_at) =
+        usage::reserve(&cx, &action, ttl).await.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
+    let quotas = quota_map(&done.quotas, &cx.tenant.catalog);
+    let body = Reserved { reservation: done.reservation.clone(), expires_at, quotas };
+    let mut response = (StatusCode::CREATED, Json(body)).into_response();
+    mark_replay(&mut response, done.replayed);
+    Ok(response)
+}
+
+/// Record what was really used of a reservation, in full.
+#[utoipa::path(post, path = "/api/usage/settle", tag = "usage", request_body = SettleBody,
+    responses((status = 200, body = Recorded), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn settle(cx: Authed<UsageWrite>, Body(body): Body<SettleBody>) -> Result<Response, Failed> {
+    let used: Vec<_> = body.items.iter().map(|item| (item.feature.clone(), item.amount)).collect();
+    let done = usage::settle(&cx, &body.reservation, &used, &Action::default()).await?;
+    Ok(recorded(&done, &cx))
+}
+
+/// Give a reservation back.
+#[utoipa::path(post, path = "/api/usage/release", tag = "usage", request_body = ReleaseBody,
+    responses((status = 200, body = Recorded), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn release(cx: Authed<UsageWrite>, Body(body): Body<ReleaseBody>) -> Result<Response, Failed> {
+    let done = usage::release(&cx, &body.reservation).await?;
+    Ok(recorded(&done, &cx))
+}
+
+/// Decide up to 1,000 actions, each on its own, and answer in their order.
+#[utoipa::path(post, path = "/api/usage/batch", tag = "usage", request_body = BatchBody,
+    responses((status = 200, body = BatchAnswer), (status = 422, body = Problem)))]
+pub async fn batch(cx: Authed<UsageWrite>, Body(body): Body<BatchBody>) -> Result<Json<BatchAnswer>, Failed> {
+    if body.items.is_empty() || body.items.len() > usage::BATCH_MAX {
+        return Err(Error::field("/items", format!("name 1 to {} actions", usage::BATCH_MAX)).into());
+    }
+    let results = futures_util::future::join_all(body.items.into_iter().map(|item| one_of_batch(&cx, item))).await;
+    Ok(Json(BatchAnswer { results }))
+}
+
+async fn one_of_batch(cx: &Cx, mut item: BatchItem) -> BatchResult {
+    let key = item.idempotency_key.take();
+    let done = async {
+        let identity = match &key {
+            Some(key) => Some(idempotency::of_request(cx, "consume", key, &item)?),
+            None => None,
+        };
+        let action = action((item.customer, &item.items, item.metadata.as_ref()), identity)?;
+        usage::consume(cx, &action).await
+    };
+    let (status, body) = match done.await {
+        Ok(done) => (200, serde_json::to_value(Recorded::of(&done, cx))),
+        Err(error) => {
+            let problem = Failed::named(error, &cx.tenant.catalog).problem(&cx.request_id);
+            (problem.status, serde_json::to_value(problem))
+        }
+    };
+    BatchResult { status, body: body.unwrap_or_default() }
+}
+
+/// Set a gauge to the level counted at its source.
+#[utoipa::path(put, path = "/api/usage/gauges/{feature}", tag = "usage", request_body = GaugeBody,
+    params(("feature" = String, Path,)), responses((status = 200, body = Recorded), (status = 422, body = Problem)))]
+pub async fn set_gauge(
+    cx: Authed<UsageCorrect>,
+    Path(feature): Path<String>,
+    headers: HeaderMap,
+    Body(body): Body<GaugeBody>,
+) -> Result<Response, Failed> {
+    let feature = feature_key(&feature)?;
+    let action = Action { idempotency: identity(&cx, "gauge", &headers, &(&feature, &body))?, ..Action::default() };
+    let done = usage::set_gauge(&cx, &feature, (&body.customer, body.value), &action).await?;
+    Ok(recorded(&done, &cx))
+}
+
+/// Move a gauge up or down.
+#[utoipa::path(post, path = "/api/usage/gauges/{feature}/adjust", tag = "usage", request_body = AdjustBody,
+    params(("feature" = String, Path,)), responses((status = 200, body = Recorded), (status = 429, body = Problem)))]
+pub async fn adjust_gauge(
+    cx: Authed<UsageCorrect>,
+    Path(feature): Path<String>,
+    headers: HeaderMap,
+    Body(body): Body<AdjustBody>,
+) -> Result<Response, Failed> {
+    let feature = feature_key(&feature)?;
+    let action = Action { idempotency: identity(&cx, "adjust", &headers, &(&feature, &body))?, ..Action::default() };
+    let done = usage::adjust_gauge(&cx, &feature, (&body.customer, body.delta), &action)
+        .await
+        .map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
+    Ok(recorded(&done, &cx))
+}
+
+/// Take an event back, once.
+#[utoipa::path(post, path = "/api/usage/events/{id}/reverse", tag = "usage",
+    params(("id" = String, Path,)), responses((status = 200, body = Recorded), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn reverse(cx: Authed<UsageCorrect>, Path(id): Path<String>) -> Result<Response, Failed> {
+    let event = EventId::parse(&id).map_err(|_| Error::new(Code::NotFound, "An event's id begins with evt_."))?;
+    let done = usage::reverse(&cx, &event).await?;
+    Ok(recorded(&done, &cx))
+}
+
+/// For whom to read.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct CustomerQuery {
+    /// The customer's id or externalId, named by an API key.
+    customer: Option<String>,
+}
+
+impl CustomerQuery {
+    /// The customer that is named.
+    pub fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+}
+
+/// The quotas of all features.
+#[utoipa::path(get, path = "/api/usage", tag = "usage", params(CustomerQuery),
+    responses((status = 200, body = BTreeMap<String, super::wire::QuotaBody>), (status = 404, body = Problem)))]
+pub async fn read(cx: Authed<UsageRead>, query: Query<CustomerQuery>) -> Result<Json<QuotaMap>, Failed> {
+    let customer = usage::acting_for(&cx, query.customer.as_deref())?;
+    let quotas = usage::quotas(&cx, &customer).await?;
+    Ok(Json(quota_map(&quotas, &cx.tenant.catalog)))
+}
+
+/// Sums of use in buckets of time.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryQuery {
+    customer: Option<String>,
+    /// The feature's key.
+    feature: String,
+    /// From when (RFC 3339); 30 days ago by default.
+    from: Option<String>,
+    /// Until when; now by default.
+    to: Option<String>,
+    /// `hour`, `day` or `month`, in the tenant's time zone.
+    bucket: Option<Bucket>,
+}
+
+/// The length of a bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Bucket {
+    /// An hour.
+    Hour,
+    /// A day.
+    #[default]
+    Day,
+    /// A month.
+    Month,
+}
+
+/// Use over time.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct History {
+    #[schema(value_type = String)]
+    feature: FeatureKey,
+    bucket: Bucket,
+    /// Oldest first; buckets without use are left out.
+    points: Vec<Point>,
+}
+
+/// The use of one bucket.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Point {
+    /// The bucket's start: an instant for hours, else a date in the tenant's zone.
+    #[schema(example = "2026-11-22")]
+    at: String,
+    used: i64,
+}
+
+/// The use of a feature over time.
+#[utoipa::path(get, path = "/api/usage/history", tag = "usage", params(HistoryQuery),
+    responses((status = 200, body = History), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub async fn history(cx: Authed<UsageRead>, Query(query): Query<HistoryQuery>) -> Result<Json<History>, Failed> {
+    let customer = usage::acting_for(&cx, query.customer.as_deref())?;
+    let feature = feature_key(&query.feature)?;
+    let instant = |field: &str, text: Option<&str>, default: Timestamp| match text {
+        Some(text) => Timestamp::parse(text).map_err(|e| Error::field(field, e.to_string())),
+        None => Ok(default),
+    };
+    let to = instant("/to", query.to.as_deref(), cx.tenant_now().plus_seconds(1))?;
+    let from = instant("/from", query.from.as_deref(), to.plus_seconds(-30 * 86_400))?;
+    let bucket = query.bucket.unwrap_or_default();
+    let hours = usage::history(&cx, &customer, &feature, (from, to)).await?;
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    for row in hours {
+        let hour = Timestamp::from_micros(row.hour);
+        let date = hour.date_in(&cx.tenant.catalog.zone).map_err(Error::internal)?;
+        let at = match bucket {
+            Bucket::Hour => hour.to_string(),
+            Bucket::Day => date.to_string(),
+            Bucket::Month => date.first_of_month().to_string(),
+        };
+        *sums.entry(at).or_default() += row.used;
+    }
+    let points = sums.into_iter().map(|(at, used)| Point { at, used }).collect();
+    Ok(Json(History { feature, bucket, points }))
+}
+
+/// Why a refusal was a refusal.
+#[utoipa::path(get, path = "/api/usage/decisions/{id}", tag = "usage", params(("id" = String, Path,)),
+    responses((status = 200, description = "Which limit, plan version, override, used, reserved and reset."), (status = 404, body = Problem)))]
+pub async fn explain(cx: Authed<UsageRead>, Path(id): Path<String>) -> Result<Response, Failed> {
+    let id = DecisionId::parse(&id).map_err(|_| Error::new(Code::NotFound, "A decision's id begins with dec_."))?;
+    let body = decision::get(&cx, &id).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
+}
+
+fn feature_key(text: &str) -> Result<FeatureKey, Error> {
+    FeatureKey::parse(text).map_err(|_| Error::new(Code::UnknownFeature, format!("`{text}` is not a feature's key.")))
+}

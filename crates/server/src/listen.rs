@@ -1,0 +1,139 @@
+//! The accept loop: deadlines for the first byte and the headers, caps on connections, and a stop that loses nothing.
+//!
+//! `axum::serve` has none of these: a silent socket or half a header stays open for ever (RELIABILITY §0.7).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+/// Open connections of the process.
+const CONNECTIONS_MAX: usize = 12_000;
+/// Open connections of one address, except from this machine (a proxy).
+const CONNECTIONS_OF_ADDRESS_MAX: usize = 512;
+/// A connection that says nothing is closed.
+const FIRST_BYTE: Duration = Duration::from_secs(5);
+/// Headers must be complete by then.
+const HEADERS: Duration = Duration::from_secs(10);
+/// Bytes of headers.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Requests in progress may go on for so long after a stop.
+pub const DRAIN: Duration = Duration::from_secs(30);
+/// After an accept error (no descriptors left) the loop waits a little instead of spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The address that a request came from.
+#[derive(Debug, Clone)]
+pub struct Peer(pub Arc<str>);
+
+/// Open connections by address.
+#[derive(Default)]
+struct Addresses(Mutex<HashMap<IpAddr, usize>>);
+
+impl Addresses {
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let mut counts = self.0.lock().ok()?;
+        let count = counts.entry(address).or_default();
+        if *count >= CONNECTIONS_OF_ADDRESS_MAX && !address.is_loopback() {
+            return None;
+        }
+        *count += 1;
+        Some(Place(self.clone(), address))
+    }
+}
+
+/// A connection's place in the count; dropping it gives it back.
+struct Place(Arc<Addresses>, IpAddr);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Ok(mut counts) = self.0.0.lock()
+            && let Some(count) = counts.get_mut(&self.1)
+        {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// Serves until `stopping`, then lets requests in progress finish.
+pub async fn serve(listener: TcpListener, router: Router, tasks: &TaskTracker, stopping: CancellationToken) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BYTES_MAX);
+    builder.http2().timer(TokioTimer::new()).max_header_list_size(64 * 1024).max_concurrent_streams(128);
+    let builder = Arc::new(builder);
+    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let addresses = Arc::new(Addresses::default());
+    loop {
+        let accepted = tokio::select! {
+            () = stopping.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (Ok(permit), Some(place)) = (connections.clone().try_acquire_owned(), addresses.enter(peer.ip())) else {
+            continue;
+        };
+        let watcher = graceful.watcher();
+        let connection = Connection { builder: builder.clone(), router: router.clone(), peer: peer.ip() };
+        tasks.spawn(async move {
+            connection.run(stream, watcher, (permit, place)).await;
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still in progress when the time to drain was over");
+    }
+}
+
+struct Connection {
+    builder: Arc<Builder<TokioExecutor>>,
+    router: Router,
+    peer: IpAddr,
+}
+
+impl Connection {
+    async fn run(
+        self,
+        stream: TcpStream,
+        watcher: hyper_util::server::graceful::Watcher,
+        _places: (OwnedSemaphorePermit, Place),
+    ) {
+        let _not_fatal = stream.set_nodelay(true);
+        if !matches!(tokio::time::timeout(FIRST_BYTE, stream.readable()).await, Ok(Ok(()))) {
+            return;
+        }
+        let peer = Peer(self.peer.to_string().into());
+        let service = self.router.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request.map(axum::body::Body::new)
+        });
+        let connection =
+            self.builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+        if let Err(error) = watcher.watch(connection.into_owned()).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Puts the product together, runs what goes on in the background, and stops in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::time::Timestamp;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use store::db::{Db, Location};
+use store::gate::{Finish, Gate};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::tenant::Tenants;
+use crate::app::{decision, job, password, setup};
+use crate::cx::{App, Cx, Options, clock, now};
+use crate::error::{Code, Error, Result};
+use crate::live::Hub;
+use crate::{http, listen};
+
+/// What `serve` was told.
+pub struct Settings {
+    /// Where the data is.
+    pub location: Location,
+    /// The data folder.
+    pub data: PathBuf,
+    /// The master key, when it comes from the environment.
+    pub master_key: Option<String>,
+    /// What use cases care about.
+    pub options: Options,
+}
+
+/// The running product.
+pub struct Running {
+    app: Arc<App>,
+    finish: Finish,
+    figures: PrometheusHandle,
+}
+
+/// How often figures are brought up to date.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How long background work may take to end after a stop.
+const ENDING: Duration = Duration::from_secs(20);
+
+/// Starts logging.
+pub fn log(filter: &str, json: bool) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { logs.json().init() } else { logs.with_target(false).init() }
+}
+
+/// Opens the database and puts the product together.
+pub async fn start(settings: &Settings) -> Result<Running> {
+    let plain = |error: store::error::Error| Error::new(Code::Internal, error.to_string());
+    let now = now();
+    let db = Db::open(&settings.location).await.map_err(plain)?;
+    setup::ensure_platform(&db, now).await?;
+    let given = settings.master_key.as_deref();
+    let master = setup::master_key(&db, &settings.data, given, settings.options.demo, now).await?;
+    let tokens = setup::tokens(&db, &master, now).await?;
+    let (gate, finish) = Gate::start(&db, clock).await.map_err(plain)?;
+    let tasks = TaskTracker::new();
+    let app = Arc::new(App {
+        decisions: decision::Decisions::start(&db, &tasks),
+        passwords: password::Passwords::new()?,
+        tenants: Tenants::default(),
+        customers: Default::default(),
+        keys: Default::default(),
+        sessions: Default::default(),
+        live: Hub::default(),
+        stopping: CancellationToken::new(),
+        options: settings.options.clone(),
+        db,
+        gate,
+        tokens,
+        master,
+        tasks,
+    });
+    let figures = PrometheusBuilder::new()
+        .set_buckets(&[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])
+        .map_err(Error::internal)?
+        .install_recorder()
+        .map_err(Error::internal)?;
+    job::ensure_standing(&app, now).await?;
+    Ok(Running { app, finish, figures })
+}
+
+impl Running {
+    /// The product.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// The path by which the first operator is made, when there is none yet and this is no demo.
+    pub async fn setup_link(&self) -> Result<Option<String>> {
+        if self.app.options.demo {
+            return Ok(None);
+        }
+        let platform = self.app.tenants.get(&self.app.db, &self.app.master, &setup::platform()).await?;
+        setup::setup_link(&Cx::system(&self.app, &platform, "start")).await
+    }
+
+    /// Serves until the process is told to stop, then stops in order.
+    pub async fn serve(self, listener: TcpListener) {
+        let app = self.app.clone();
+        app.tasks.spawn(follow_gate(app.clone()));
+        app.tasks.spawn(follow_other_nodes(app.clone()));
+        app.tasks.spawn(tick_for_ever(app.clone()));
+        app.tasks.spawn(keep_up(app.clone(), self.figures.clone()));
+        app.tasks.spawn(wait_for_signal(app.stopping.clone()));
+        let router = http::router(app.clone(), self.figures.clone());
+        listen::serve(listener, router, &app.tasks, app.stopping.clone()).await;
+        drop(app);
+        self.stop().await;
+    }
+
+    /// Lets background work end, and the gate write what it has.
+    pub async fn stop(self) {
+        let Self { app, finish, .. } = self;
+        app.stopping.cancel();
+        app.tasks.close();
+        let tasks = app.tasks.clone();
+        // The decision log ends when its queue does, which the product holds; everything else is waited for.
+        drop(app);
+        if tokio::time::timeout(ENDING, tasks.wait()).await.is_err() {
+            tracing::warn!(left = tasks.len(), "some background work did not end in time");
+        }
+        if tokio::time::timeout(ENDING, finish.wait()).await.is_err() {
+            tracing::warn!("the gate did not end in time; the next start reads the rest from the events");
+        }
+    }
+}
+
+async fn wait_for_signal(stopping: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be heard; stop the process by force");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = stopping.cancelled() => return,
+    }
+    tracing::info!("stopping");
+    stopping.cancel();
+}
+
+/// Live connections hear of this node's batches.
+async fn follow_gate(app: Arc<App>) {
+    for (node, seq) in store::usage::last_batches(&app.db).await.unwrap_or_default() {
+        app.live.advance(node, seq);
+    }
+    let mut feed = app.gate.listen();
+    loop {
+        let heard = tokio::select! {
+            () = app.stopping.cancelled() => return,
+            heard = feed.recv() => heard,
+        };
+        match heard {
+            Ok(committed) => app.live.committed(&committed),
+            Err(RecvError::Lagged(_)) => app.live.lose_all(),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Live connections hear of other nodes' batches.
+async fn follow_other_nodes(app: Arc<App>) {
+    while !app.stopping.is_cancelled() {
+        let Ok(Some(mut listener)) = store::feed::listen(&app.db).await else {
+            tokio::select! {
+                () = app.stopping.cancelled() => return,
+                () = tokio::time::sleep(UPKEEP) => continue,
+            }
+        };
+        // What was said while nobody listened is not known.
+        app.live.lose_all();
+        loop {
+            let heard = tokio::select! {
+                () = app.stopping.cancelled() => return,
+                heard = listener.next() => heard,
+            };
+            let Ok(Some((node, seq))) = heard else { break };
+            if node != app.gate.node() && relay(&app, node, seq).await.is_err() {
+                app.live.lose_all();
+            }
+        }
+    }
+}
+
+async fn relay(app: &App, node: i64, seq: i64) -> store::error::Result<()> {
+    if app.live.is_idle() {
+        app.live.advance(node, seq);
+        return Ok(());
+    }
+    let seen = app.live.position().get(&node).copied().unwrap_or(seq - 1);
+    for batch in store::usage::batches_after(&app.db, node, seen, seq.saturating_sub(seen).max(1)).await? {
+        let changes = store::usage::changes_of(&app.db, &batch).await?;
+        app.live.committed(&store::gate::Committed { node, seq: batch.seq, changes });
+    }
+    Ok(())
+}
+
+/// Does what is due, and looks again when the next is.
+async fn tick_for_ever(app: Arc<App>) {
+    while !app.stopping.is_cancelled() {
+        let at = now();
+        let next = match job::tick(&app, at).await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::warn!(%error, "jobs could not be looked at");
+                at.plus_seconds(job::PAUSE_SECONDS_MAX)
+            }
+        };
+        let pause = pause_until(now(), next);
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// At least a little, so that a job that is always due cannot spin.
+fn pause_until(now: Timestamp, next: Timestamp) -> Duration {
+    let micros = next.as_micros().saturating_sub(now.as_micros()).max(100_000);
+    Duration::from_micros(u64::try_from(micros).unwrap_or(100_000))
+}
+
+async fn keep_up(app: Arc<App>, figures: PrometheusHandle) {
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = tokio::time::sleep(UPKEEP) => {}
+        }
+        figures.run_upkeep();
+        app.live.tidy();
+    }
+}

@@ -1,0 +1,15 @@
+//! Tests of the store. Every body runs on SQLite and on PostgreSQL.
+//!
+//! `TEST_POSTGRES_URL` names a server; each test makes a database of its own there and drops it. Without it the
+//! PostgreSQL half is skipped and says so; with `REQUIRE_POSTGRES=1` it fails.
+
+mod bench;
+mod crash;
+mod fresh;
+mod gate;
+mod holds;
+mod job;
+mod model;
+mod races;
+mod statements;
+mod usage;

@@ -1,0 +1,72 @@
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
+import { Overview } from "../overview/overview";
+import { currentUser } from "../session/session";
+import { SignIn } from "../session/sign-in";
+import { Shell } from "../ui/shell";
+import { NotFound, RouteFailed } from "./fallbacks";
+
+const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({
+  component: Outlet,
+  notFoundComponent: NotFound,
+  errorComponent: RouteFailed,
+});
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: (search): { next?: string } => (typeof search.next === "string" ? { next: search.next } : {}),
+  component: SignIn,
+});
+
+const signedIn = createRoute({
+  getParentRoute: () => root,
+  id: "signed-in",
+  beforeLoad: ({ context, location }) => {
+    const user = currentUser(context.queryClient);
+    if (!user) throw redirect({ to: "/sign-in", search: location.pathname === "/" ? {} : { next: location.href } });
+    return { user };
+  },
+  component: function SignedIn() {
+    return <Shell user={signedIn.useRouteContext().user} />;
+  },
+});
+
+const overview = createRoute({ getParentRoute: () => signedIn, path: "/", component: Overview });
+
+const catalog = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/playground",
+  component: lazyRouteComponent(() => import("../playground/catalog"), "Catalog"),
+});
+
+const component = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/playground/$component",
+  validateSearch: (search): { action?: string } => (typeof search.action === "string" ? { action: search.action } : {}),
+  component: lazyRouteComponent(() => import("../playground/component-page"), "ComponentPage"),
+});
+
+const tree = root.addChildren([signIn, signedIn.addChildren([overview, catalog, component])]);
+
+export function makeRouter(queryClient: QueryClient) {
+  return createRouter({
+    routeTree: tree,
+    context: { queryClient },
+    defaultPreload: "intent",
+    scrollRestoration: false,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}

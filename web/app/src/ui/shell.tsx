@@ -1,0 +1,79 @@
+import { ActionIcon } from "@mantine/core";
+import { useQueryClient } from "@tanstack/react-query";
+import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { TollgateProvider, useUsage } from "@tollgate/react";
+import { ConnectionBadge } from "@tollgate/react/components";
+import type { User } from "@tollgate/react/core";
+import { useCallback } from "react";
+import { forget, signOut } from "../session/session";
+import { BrandMark } from "./brand-mark";
+import { Footer } from "./footer";
+import { Icon } from "./icons";
+import { QuotaDialog } from "./quota-dialog";
+import { ThemeToggle } from "./theme-toggle";
+
+const NAV = [
+  { to: "/", label: "Overview", icon: "overview", exact: true },
+  { to: "/playground", label: "Playground", icon: "playground", exact: false },
+] as const;
+
+/** Frame of every signed-in page. The live connection lives as long as the frame does. */
+export function Shell({ user }: { user: User }) {
+  const queryClient = useQueryClient();
+  const navigate = useNavigate();
+  const toSignIn = useCallback(() => {
+    forget(queryClient);
+    void navigate({ to: "/sign-in", search: { next: location.pathname } });
+  }, [queryClient, navigate]);
+
+  async function leave() {
+    await signOut(queryClient);
+    await navigate({ to: "/sign-in" });
+  }
+
+  return (
+    <TollgateProvider key={user.id} onSignedOut={toSignIn}>
+      <a className="skip-link" href="#main">
+        Skip to content
+      </a>
+      <div className="shell">
+        <header className="shell-head">
+          <BrandMark />
+          <div className="shell-tools">
+            <LiveBadge />
+            <ThemeToggle />
+            <span className="shell-user" title={user.email}>
+              {user.name ?? user.email}
+            </span>
+            <ActionIcon variant="subtle" color="gray" size="lg" aria-label="Sign out" onClick={leave}>
+              <Icon name="signOut" />
+            </ActionIcon>
+          </div>
+        </header>
+        <nav className="shell-nav" aria-label="Main">
+          {NAV.map(({ to, label, icon, exact }) => (
+            <Link key={to} to={to} activeOptions={{ exact }} className="shell-link">
+              <Icon name={icon} />
+              {label}
+            </Link>
+          ))}
+          {user.role !== "user" && (
+            <a href="/admin" className="shell-link">
+              <Icon name="lock" />
+              Admin
+            </a>
+          )}
+        </nav>
+        <main className="shell-main" id="main" tabIndex={-1}>
+          <Outlet />
+          <Footer />
+        </main>
+      </div>
+      <QuotaDialog />
+    </TollgateProvider>
+  );
+}
+
+function LiveBadge() {
+  return <ConnectionBadge state={useUsage().connection} />;
+}

@@ -1,0 +1,81 @@
+import AxeBuilder from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+import { expect, signedIn, test, useServer } from "../support/test";
+
+const server = useServer();
+const USER = "near@halisoft.example";
+const FULL = "full@halisoft.example";
+const ADMIN = "admin@halisoft.example";
+
+interface View {
+  name: string;
+  path: string;
+  as?: string;
+  /** Brings the page into the state to look at. */
+  ready: (page: Page) => Promise<void>;
+}
+
+const heading = (name: string | RegExp) => (page: Page) =>
+  expect(page.getByRole("heading", { level: 1, name })).toBeVisible();
+
+const VIEWS: View[] = [
+  { name: "sign-in", path: "/", ready: heading("Sign in") },
+  {
+    name: "overview",
+    path: "/",
+    as: USER,
+    ready: async (page) => {
+      await expect(page.getByRole("meter").first()).toBeVisible();
+      await expect(page.getByRole("region", { name: "Plan" })).toContainText("Starter");
+    },
+  },
+  {
+    name: "playground",
+    path: "/playground",
+    as: USER,
+    ready: (page) => expect(page.getByRole("link", { name: /Invoice OCR/ })).toBeVisible(),
+  },
+  {
+    name: "playground with an answer",
+    path: "/playground/invoice-ocr",
+    as: USER,
+    ready: async (page) => {
+      await page.getByRole("button", { name: "Run" }).click();
+      await expect(page.getByRole("status").filter({ hasText: "Done" })).toBeVisible();
+    },
+  },
+  {
+    name: "quota dialog",
+    path: "/playground/invoice-ocr",
+    as: FULL,
+    ready: async (page) => {
+      await page.getByRole("button", { name: "Run" }).click();
+      await expect(page.getByRole("dialog")).toBeVisible();
+    },
+  },
+  { name: "admin", path: "/admin", as: ADMIN, ready: heading(/./) },
+  { name: "nothing here", path: "/nothing-here", as: USER, ready: heading("Page not found") },
+];
+
+const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 320, height: 640 } };
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+for (const [size, viewport] of Object.entries(SIZES)) {
+  for (const colorScheme of ["light", "dark"] as const) {
+    test.describe(`${size}, ${colorScheme}`, () => {
+      test.use({ viewport, colorScheme, expected: [/status of 429/] });
+
+      for (const { name, path, as, ready } of VIEWS) {
+        test(`${name}: no violation, no sideways scroll`, async ({ page }) => {
+          if (as) await signedIn(page, server(), as);
+          await page.goto(server().url + path);
+          await ready(page);
+          const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
+          expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+          const widest = await page.evaluate(() => document.documentElement.scrollWidth);
+          expect(widest).toBeLessThanOrEqual(viewport.width);
+        });
+      }
+    });
+  }
+}

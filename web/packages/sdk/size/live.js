@@ -1,0 +1,1 @@
+export { connectLive } from "../dist/core/index.js";

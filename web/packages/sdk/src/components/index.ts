@@ -1,0 +1,3 @@
+export { ConnectionBadge } from "./connection-badge.js";
+export { QuotaExceededDialog, type QuotaExceededDialogProps } from "./quota-exceeded-dialog.js";
+export { UsageMeter, type UsageMeterProps } from "./usage-meter.js";

@@ -1,0 +1,10 @@
+export { TollgateProvider, type TollgateProviderProps, useTollgate } from "./react/provider.js";
+export { type AIComponent, type ExecuteOptions, useAIComponent } from "./react/use-ai-component.js";
+export { type QuotaExceeded, useQuotaExceeded } from "./react/use-quota-exceeded.js";
+export {
+  type ComponentsAnswer,
+  type SubscriptionAnswer,
+  useComponents,
+  useSubscription,
+} from "./react/use-subscription.js";
+export { type Usage, useQuota, useUsage } from "./react/use-usage.js";

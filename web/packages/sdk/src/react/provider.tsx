@@ -1,0 +1,78 @@
+import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import {
+  type ClientOptions,
+  type Component,
+  connectLive,
+  createClient,
+  createResource,
+  createUsageStore,
+  type MySubscription,
+  type Resource,
+  type TollgateClient,
+  type TollgateError,
+  type UsageStore,
+} from "../core/index.js";
+import { createQuotaNotice, type QuotaNotice } from "./quota-notice.js";
+
+export interface Tollgate {
+  client: TollgateClient;
+  usage: UsageStore;
+  /** The first fetch of all quotas; what follows comes over the live connection. */
+  usageFetch: Resource<void>;
+  subscription: Resource<MySubscription>;
+  components: Resource<Component[]>;
+  notice: QuotaNotice;
+}
+
+export interface TollgateProviderProps extends ClientOptions {
+  children: ReactNode;
+  /** Turn the live connection off, for example on a page that shows no meter. */
+  live?: boolean;
+  /** The sign-in is no longer good. */
+  onSignedOut?: (error: TollgateError) => void;
+}
+
+const Context = createContext<Tollgate | null>(null);
+
+/** Holds one client and one live connection for everything below it. Its options are read once. */
+export function TollgateProvider(props: TollgateProviderProps) {
+  const { children, live = true, onSignedOut } = props;
+  const [tollgate] = useState(() => createTollgate(props));
+
+  useEffect(() => {
+    if (!live) return;
+    const { client, usage, subscription, components } = tollgate;
+    const connection = connectLive(client, {
+      onSnapshot: usage.replace,
+      onQuotas: usage.merge,
+      onState: usage.connection,
+      onMessage: ({ type }) => {
+        if (type !== "subscription.updated" && type !== "plan.updated") return;
+        for (const resource of [subscription, components]) void resource.refresh();
+      },
+      onSignedOut,
+    });
+    return connection.close;
+  }, [tollgate, live, onSignedOut]);
+
+  return <Context.Provider value={tollgate}>{children}</Context.Provider>;
+}
+
+export function useTollgate(): Tollgate {
+  const tollgate = useContext(Context);
+  if (!tollgate) throw new Error("Put <TollgateProvider> above the components that use Tollgate.");
+  return tollgate;
+}
+
+function createTollgate(options: ClientOptions): Tollgate {
+  const client = createClient(options);
+  const usage = createUsageStore();
+  return {
+    client,
+    usage,
+    usageFetch: createResource(() => client.usage().then(usage.replace)),
+    subscription: createResource(() => client.subscription()),
+    components: createResource(() => client.components()),
+    notice: createQuotaNotice(),
+  };
+}

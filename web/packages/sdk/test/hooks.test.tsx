@@ -1,0 +1,183 @@
+import { act, cleanup, renderHook, waitFor } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import {
+  TollgateProvider,
+  useAIComponent,
+  useQuota,
+  useQuotaExceeded,
+  useSubscription,
+  useUsage,
+} from "../src/index.js";
+import { answer, DONE, FakeSocket, quotas, refusal, server, streamed, within } from "./support.js";
+
+const usage = () => answer(quotas());
+
+afterEach(() => {
+  cleanup();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe("useUsage and useQuota", () => {
+  it("fetches once for all who ask", async () => {
+    const route = vi.fn(usage);
+    const wrapper = within(server({ "/api/usage": route }));
+    const { result } = renderHook(() => [useUsage(), useUsage(), useQuota("invoice-ocr")] as const, { wrapper });
+    expect(result.current[0].loading).toBe(true);
+    await waitFor(() => expect(result.current[0].loading).toBe(false));
+    expect(result.current[2]?.used).toBe(87);
+    expect(route).toHaveBeenCalledTimes(1);
+  });
+
+  it("says what went wrong, and recovers on refetch", async () => {
+    let up = false;
+    const wrapper = within(server({ "/api/usage": () => (up ? usage() : refusal({ ...DOWN })) }));
+    const { result } = renderHook(() => useUsage(), { wrapper });
+    await waitFor(() => expect(result.current.error?.code).toBe("unavailable"));
+    expect(result.current.loading).toBe(false);
+    up = true;
+    await act(() => result.current.refetch());
+    expect(result.current.error).toBeUndefined();
+    expect(result.current.quotas.invoice_ocr?.used).toBe(87);
+  });
+
+  it("moves with the live connection, and fetches the plan again when it changes", async () => {
+    FakeSocket.opened = [];
+    vi.stubGlobal("WebSocket", FakeSocket);
+    const plan = vi.fn(() => answer({ subscription: null, plan: null }));
+    const fetch = server({
+      "/api/usage": usage,
+      "/api/subscription": plan,
+      "/api/components": () => answer({ data: [] }),
+    });
+    const { result, unmount } = renderHook(() => [useUsage(), useSubscription()] as const, {
+      wrapper: ({ children }) => <TollgateProvider fetch={fetch}>{children}</TollgateProvider>,
+    });
+    await waitFor(() => expect(result.current[0].loading).toBe(false));
+    act(() => FakeSocket.newest.say("usage.updated", "a1", { quotas: quotas({ used: 88, version: 2 }) }));
+    expect(result.current[0].quotas.invoice_ocr?.used).toBe(88);
+    expect(result.current[0].connection).toBe("live");
+    expect(plan).toHaveBeenCalledTimes(1);
+    await act(async () => FakeSocket.newest.say("subscription.updated", "a2"));
+    await waitFor(() => expect(plan).toHaveBeenCalledTimes(2));
+    const socket = FakeSocket.newest;
+    unmount();
+    expect(socket.closed).toBe(true);
+  });
+});
+
+const DOWN = { code: "unavailable", status: 503, title: "Unavailable" };
+
+function useBoth() {
+  return { ai: useAIComponent<{ total: number }>("invoice_ocr"), exceeded: useQuotaExceeded(), usage: useUsage() };
+}
+
+function runner(run: (init: RequestInit) => Response | Promise<Response>) {
+  const routes = { "/api/usage": usage, "/api/ai/invoice-ocr/analyze": run };
+  return renderHook(useBoth, { wrapper: within(server(routes)) });
+}
+
+const ACTION = { action: "analyze" };
+
+describe("useAIComponent", () => {
+  it("shows the answer as it is written, then the result, its cost and the moved quota", async () => {
+    const stream = streamed();
+    const { result } = runner(() => stream.response);
+    await waitFor(() => expect(result.current.usage.loading).toBe(false));
+    let resolved: unknown;
+    await act(async () => {
+      void result.current.ai.execute({}, ACTION).then((value) => {
+        resolved = value;
+      });
+    });
+    expect(result.current.ai.loading).toBe(true);
+    await act(async () => stream.send("delta", { text: '{"total"' }));
+    await waitFor(() => expect(result.current.ai.stream).toBe('{"total"'));
+    expect(result.current.ai.result).toBeUndefined();
+    await act(async () => stream.send("done", DONE));
+    await waitFor(() => expect(result.current.ai.loading).toBe(false));
+    expect(resolved).toEqual({ total: 12 });
+    expect(result.current.ai.result).toEqual({ total: 12 });
+    expect(result.current.ai.answer?.usage.credits).toBe(3);
+    expect(result.current.ai.quota?.used).toBe(88);
+  });
+
+  it("takes the component's first action when none is named", async () => {
+    const run = vi.fn(() => answer(DONE));
+    const catalog = { data: [{ key: "invoice_ocr", actions: [{ name: "analyze" }, { name: "other" }] }] };
+    const fetch = server({
+      "/api/usage": usage,
+      "/api/components": () => answer(catalog),
+      "/api/ai/invoice-ocr/analyze": run,
+    });
+    const { result } = renderHook(useBoth, { wrapper: within(fetch) });
+    await act(() => result.current.ai.execute({}));
+    expect(run).toHaveBeenCalledTimes(1);
+    expect(result.current.ai.result).toEqual({ total: 12 });
+  });
+
+  it("never throws: a refusal is in `error`", async () => {
+    const { result } = runner(() => refusal({ ...DOWN }));
+    const value = await act(() => result.current.ai.execute({}, ACTION));
+    expect(value).toBeUndefined();
+    expect(result.current.ai.error?.status).toBe(503);
+    expect(result.current.exceeded.problem).toBeNull();
+  });
+
+  it("stops when cancelled, without an error, and when the page is left", async () => {
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const hang = ({ signal }: RequestInit) => {
+      signals.push(signal);
+      return new Promise<Response>((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+    };
+    const { result, unmount } = runner(hang);
+    await act(async () => void result.current.ai.execute({}, ACTION));
+    expect(result.current.ai.loading).toBe(true);
+    await act(async () => result.current.ai.cancel());
+    expect(result.current.ai.loading).toBe(false);
+    expect(result.current.ai.error).toBeUndefined();
+    expect(signals[0]?.aborted).toBe(true);
+    await act(async () => void result.current.ai.execute({}, ACTION));
+    unmount();
+    expect(signals[1]?.aborted).toBe(true);
+  });
+});
+
+describe("useQuotaExceeded", () => {
+  beforeEach(() => vi.useFakeTimers({ toFake: ["Date"] }));
+
+  it("holds the refusal until it is dismissed, moves the meter, and can repeat the call", async () => {
+    const run = vi.fn(() => refusal());
+    const { result } = runner(run);
+    await act(() => result.current.ai.execute({ n: 1 }, ACTION));
+    expect(result.current.exceeded.problem?.quota?.used).toBe(100);
+    expect(result.current.ai.quota?.used).toBe(100);
+    await act(async () => result.current.exceeded.retry?.());
+    expect(run).toHaveBeenCalledTimes(2);
+    act(() => result.current.exceeded.dismiss());
+    expect(result.current.exceeded.problem).toBeNull();
+  });
+
+  it("does not interrupt twice within a minute, but shows when asked", async () => {
+    const { result } = runner(() => refusal());
+    const refuse = () => act(() => result.current.ai.execute({}, ACTION));
+    await refuse();
+    act(() => result.current.exceeded.dismiss());
+    await refuse();
+    expect(result.current.exceeded.problem).toBeNull();
+    const { error } = result.current.ai;
+    act(() => error && result.current.exceeded.show(error));
+    expect(result.current.exceeded.problem).not.toBeNull();
+    act(() => result.current.exceeded.dismiss());
+    vi.setSystemTime(Date.now() + 60_001);
+    await refuse();
+    expect(result.current.exceeded.problem).not.toBeNull();
+  });
+});
+
+describe("hooks outside a provider", () => {
+  it("say what is missing", () => {
+    vi.spyOn(console, "error").mockImplementation(() => undefined);
+    expect(() => renderHook(() => useUsage())).toThrow("<TollgateProvider>");
+  });
+});
