@@ -52,7 +52,7 @@ struct Storage {
     /// The folder for the SQLite file and the master key.
     #[arg(long, env = "TOLLGATE_DATA", default_value = "data")]
     data: PathBuf,
-    /// sqlite://PATH or postgres://USER@HOST/NAME; a SQLite file in the data folder by default.
+    /// `sqlite://PATH` or `postgres://USER@HOST/NAME`; a SQLite file in the data folder by default.
     #[arg(long, env = "TOLLGATE_DATABASE_URL")]
     database_url: Option<String>,
 }

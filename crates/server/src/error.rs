@@ -162,6 +162,13 @@ pub struct Error {
     pub code: Code,
     /// A sentence that says what to do.
     pub detail: String,
+    /// Everything else that the answer says; boxed, because errors are rare and results are everywhere.
+    pub more: Box<More>,
+}
+
+/// What an error says besides its sentence.
+#[derive(Debug, Clone, Default)]
+pub struct More {
     /// Fields at fault.
     pub fields: Vec<FieldError>,
     /// The quotas at fault.
@@ -180,22 +187,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of a kind, with a sentence that says what to do.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            fields: Vec::new(),
-            quotas: Vec::new(),
-            actions: Vec::new(),
-            decision: None,
-            retry_after: None,
-        }
+        Self { code, detail: detail.into(), more: Box::default() }
     }
 
     /// One field of the input is wrong.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let field = FieldError { pointer: pointer.into(), detail: detail.into() };
         let mut error = Self::new(Code::InvalidInput, format!("{}: {}", field.pointer, field.detail));
-        error.fields.push(field);
+        error.more.fields.push(field);
         error
     }
 
@@ -208,7 +207,7 @@ impl Error {
     /// The same, with seconds after which another try makes sense.
     #[must_use]
     pub fn retry_after(mut self, seconds: i64) -> Self {
-        self.retry_after = Some(seconds.max(1));
+        self.more.retry_after = Some(seconds.max(1));
         self
     }
 }

@@ -1,6 +1,6 @@
 //! The binary `tollgate`. Data flows one way: `http/` and `cli/` → `app/` → `store`, `providers`, `domain`.
 
-#![expect(missing_docs, unreachable_pub, reason = "a binary has no readers of its items outside")]
+#![expect(unreachable_pub, reason = "a binary has no readers of its items outside")]
 #![expect(unused_qualifications, reason = "the derives of utoipa write full paths")]
 
 mod app;

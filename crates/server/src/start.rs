@@ -14,6 +14,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::customer::Customers;
+use crate::app::key::Keys;
+use crate::app::session::Sessions;
 use crate::app::tenant::Tenants;
 use crate::app::{decision, job, password, setup};
 use crate::cx::{App, Cx, Options, clock, now};
@@ -68,9 +71,9 @@ pub async fn start(settings: &Settings) -> Result<Running> {
         decisions: decision::Decisions::start(&db, &tasks),
         passwords: password::Passwords::new()?,
         tenants: Tenants::default(),
-        customers: Default::default(),
-        keys: Default::default(),
-        sessions: Default::default(),
+        customers: Customers::default(),
+        keys: Keys::default(),
+        sessions: Sessions::default(),
         live: Hub::default(),
         stopping: CancellationToken::new(),
         options: settings.options.clone(),

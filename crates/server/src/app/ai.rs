@@ -12,12 +12,13 @@ use store::gate::{Done, Held};
 use tokio::sync::{mpsc, oneshot};
 
 use super::component::{Action, ChargeRule, Component};
+use super::cost::cost_micros;
 use super::{idempotency, usage};
 use crate::cx::Cx;
 use crate::error::{Code, Error, Result};
 
 /// How long one call may take, with its retries.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long its units are held: longer than any call, so that only a crash lets them expire. Seconds.
 const HOLD_SECONDS: i64 = 180;
 /// Pieces of an answer that wait for a slow reader.
@@ -175,8 +176,10 @@ impl Prepared<'_> {
         }
         match reservation.state {
             State::Settled => self.before(&reservation).await.map(|outcome| Hold::Before(Box::new(outcome))),
-            _ => Err(Error::new(Code::IdempotencyInFlight, "The first request with this key is still running.")
-                .retry_after(2)),
+            State::Open | State::Released | State::Expired => {
+                Err(Error::new(Code::IdempotencyInFlight, "The first request with this key is still running.")
+                    .retry_after(2))
+            }
         }
     }
 
@@ -254,9 +257,22 @@ impl Prepared<'_> {
 
     async fn conclude(&self, held: (CustomerId, Held), outcome: Result<Answer, Failure>) -> Result<Outcome> {
         let held = (&held.0, &held.1);
-        match outcome {
+        match outcome.and_then(|answer| self.fitting(answer)) {
             Ok(answer) => self.succeed(held, answer).await,
             Err(failure) => Err(self.fail(held, failure).await),
+        }
+    }
+
+    /// A result that does not fit the action's schema is no result.
+    fn fitting(&self, answer: Answer) -> Result<Answer, Failure> {
+        match self.component.check_result(&self.action.name, &answer.output) {
+            Ok(()) => Ok(answer),
+            Err(why) => Err(Failure {
+                usage: answer.usage,
+                estimated: answer.estimated,
+                upstream_request_id: answer.upstream_request_id,
+                ..Failure::new(FailureKind::BadAnswer, format!("the result does not fit its schema: {why}"))
+            }),
         }
     }
 
@@ -417,21 +433,6 @@ fn place(id: &ReservationId) -> String {
     format!("ai_result/{id}")
 }
 
-/// Sum of tokens × rate, divided once and rounded half up: rates are micro-units for a million tokens.
-fn cost_micros(used: &Usage, price: &store::catalog::ModelPriceRow) -> i64 {
-    let parts = [
-        (used.input_tokens, price.input),
-        (used.output_tokens, price.output),
-        (used.cache_write_5m_tokens, price.cache_write_5m),
-        (used.cache_write_1h_tokens, price.cache_write_1h),
-        (used.cache_read_tokens, price.cache_read),
-    ];
-    let sum = parts
-        .iter()
-        .fold(0_i128, |sum, (tokens, rate)| sum.saturating_add(i128::from(*tokens).saturating_mul(i128::from(*rate))));
-    i64::try_from(sum.saturating_add(500_000) / 1_000_000).unwrap_or(i64::MAX)
-}
-
 /// Pictures, documents and texts of `input.files`.
 fn files(input: &Value) -> Vec<Part> {
     use base64::Engine as _;
@@ -473,27 +474,5 @@ fn told(failure: &Failure, charged: bool) -> Error {
         FailureKind::Unavailable | FailureKind::Cut | FailureKind::BadAnswer | FailureKind::Canceled => {
             Error::new(Code::UpstreamFailed, format!("The AI service gave no complete answer; try again. {cost}"))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cost_is_divided_once_and_rounded_half_up() {
-        let price = store::catalog::ModelPriceRow {
-            model: "m".into(),
-            effective_from: 0,
-            prompt_tokens_over: 0,
-            input: 2_000_000,
-            output: 10_000_000,
-            cache_write_5m: 2_500_000,
-            cache_write_1h: 4_000_000,
-            cache_read: 100_000,
-        };
-        let used = Usage { input_tokens: 1, cache_read_tokens: 15, output_tokens: 3, ..Usage::default() };
-        assert_eq!(cost_micros(&used, &price), 34, "2 + 30 + 1.5 micros");
-        assert_eq!(cost_micros(&Usage { input_tokens: u64::MAX, ..Usage::default() }, &price), i64::MAX);
     }
 }

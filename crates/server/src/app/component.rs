@@ -90,7 +90,13 @@ pub struct Component {
     pub active: bool,
     /// What a call draws.
     pub draws: Vec<Draw>,
-    actions: Vec<(Action, jsonschema::Validator)>,
+    actions: Vec<(Action, Checks)>,
+}
+
+/// An action's schemas, ready to check with.
+struct Checks {
+    input: jsonschema::Validator,
+    output: Option<jsonschema::Validator>,
 }
 
 impl Component {
@@ -106,18 +112,27 @@ impl Component {
 
     /// Checks an input against an action's schema.
     pub fn check(&self, action: &str, input: &Value) -> Result<()> {
-        let Some((_, schema)) = self.actions.iter().find(|(candidate, _)| candidate.name == action) else {
-            return Ok(());
-        };
+        let Some(checks) = self.checks(action) else { return Ok(()) };
         let field = |error: jsonschema::ValidationError<'_>| FieldError {
             pointer: error.instance_path().to_string(),
             detail: shorten(&error.to_string()),
         };
-        let fields: Vec<_> = schema.iter_errors(input).take(FIELD_ERRORS_MAX).map(field).collect();
+        let fields: Vec<_> = checks.input.iter_errors(input).take(FIELD_ERRORS_MAX).map(field).collect();
         let Some(first) = fields.first() else { return Ok(()) };
         let mut error = Error::field(first.pointer.clone(), first.detail.clone());
-        error.fields = fields;
+        error.more.fields = fields;
         Err(error)
+    }
+
+    /// Checks a result against an action's schema; says what does not fit.
+    pub fn check_result(&self, action: &str, result: &Value) -> Result<(), String> {
+        let schema = self.checks(action).and_then(|checks| checks.output.as_ref());
+        let wrong = schema.and_then(|schema| schema.iter_errors(result).next());
+        wrong.map_or(Ok(()), |error| Err(format!("{}: {}", error.instance_path(), shorten(&error.to_string()))))
+    }
+
+    fn checks(&self, action: &str) -> Option<&Checks> {
+        self.actions.iter().find(|(candidate, _)| candidate.name == action).map(|(_, checks)| checks)
     }
 }
 
@@ -145,8 +160,10 @@ fn component(key: FeatureKey, row: ComponentRow) -> Result<Component> {
     let broken = |what: &str, why: &dyn std::fmt::Display| Error::internal(format!("component {key}: {what}: {why}"));
     let actions: Vec<Action> = serde_json::from_str(&row.actions).map_err(|e| broken("actions", &e))?;
     let compiled = |action: Action| {
-        let schema = jsonschema::validator_for(&action.input_schema).map_err(|e| broken("input schema", &e))?;
-        Ok((action, schema))
+        let compile = |schema: &Value, what| jsonschema::validator_for(schema).map_err(|e| broken(what, &e));
+        let input = compile(&action.input_schema, "input schema")?;
+        let output = action.output_schema.as_ref().map(|schema| compile(schema, "output schema")).transpose()?;
+        Ok((action, Checks { input, output }))
     };
     Ok(Component {
         name: row.name,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::entitlement::{Barred, Customer, Entitlement, Subscription, SubscriptionStatus, resolve};
 use domain::id::{CustomerId, FeatureKey, SubscriptionId, TenantId};
-use domain::time::{Reset, period_at};
+use domain::time::{Reset, Timestamp, period_at};
 use moka::sync::Cache;
 use store::customer::{CustomerRow, NewSubscription};
 use store::db::Tx;
@@ -18,7 +18,7 @@ use crate::error::{Code, Error, Result};
 /// Customers kept in memory.
 const CUSTOMERS_MAX: u64 = 50_000;
 /// Names of a customer are remembered for so long without use.
-const IDLE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_mins(10);
 /// The longest external id, name or address.
 pub const TEXT_CHARS_MAX: usize = 200;
 
@@ -106,6 +106,8 @@ pub struct NewCustomer {
     pub name: Option<String>,
     /// The plan to start with; the tenant's default otherwise.
     pub plan: Option<String>,
+    /// The instant whose billing period runs, when the customer began earlier; its beginning otherwise.
+    pub billed_at: Option<Timestamp>,
 }
 
 /// Creates a customer; the same external id answers the one that is there.
@@ -181,18 +183,24 @@ pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerR
         (None, None) => None,
     };
     if let Some(slug) = slug {
-        subscribe(tx, cx, &id, &slug).await?;
+        subscribe(tx, cx, &id, (&slug, new.billed_at.unwrap_or(now))).await?;
     }
     Ok(row)
 }
 
-/// Gives a customer an active subscription to a plan at its monthly price, or without a price when it has none.
-pub async fn subscribe(tx: &mut Tx, cx: &Cx, customer: &CustomerId, slug: &str) -> Result<()> {
+/// Gives a customer an active subscription to a plan at its monthly price, or without a price when it has none. It began
+/// with the call; the billing period is the one that runs at `billed_at`.
+pub async fn subscribe(
+    tx: &mut Tx,
+    cx: &Cx,
+    customer: &CustomerId,
+    (slug, billed_at): (&str, Timestamp),
+) -> Result<()> {
     let now = cx.tenant_now();
     let plan = cx.tenant.catalog.plan_by_slug(slug).filter(|plan| plan.active);
     let plan = plan.ok_or_else(|| Error::field("/plan", "name an active plan, such as the ones of GET /api/plans"))?;
     let price = cx.tenant.prices.iter().find(|p| p.plan == plan.id.as_str() && p.interval == "month");
-    let period = period_at(Reset::BillingMonth, now, &cx.tenant.catalog.zone, now).map_err(Error::internal)?;
+    let period = period_at(Reset::BillingMonth, now, &cx.tenant.catalog.zone, billed_at).map_err(Error::internal)?;
     let new = NewSubscription {
         subscription: Subscription {
             id: SubscriptionId::from_bits(id_bits()),
@@ -201,7 +209,7 @@ pub async fn subscribe(tx: &mut Tx, cx: &Cx, customer: &CustomerId, slug: &str) 
             status: SubscriptionStatus::Active,
             access_until: None,
         },
-        period_start: now,
+        period_start: period.start,
         period_end: period.end,
     };
     let tenant = cx.tenant.id();

@@ -72,13 +72,12 @@ async fn write(db: &Db, batch: &[Arc<Kept>]) -> store::error::Result<()> {
 pub async fn get(cx: &Cx, id: &DecisionId) -> Result<Value> {
     let absent = || Error::new(Code::NotFound, "Explanations are kept for 35 days; check the id.");
     let recent = cx.app.decisions.recent.get(&(cx.tenant.id().clone(), id.clone()));
-    let (customer, body) = match recent {
-        Some(kept) => (Some(kept.customer.to_string()), kept.body.clone()),
-        None => {
-            let found = store::usage::find_decision(&cx.app.db, cx.tenant.id(), id).await?;
-            let (customer, body) = found.ok_or_else(absent)?;
-            (customer, serde_json::from_str(&body).map_err(Error::internal)?)
-        }
+    let (customer, body) = if let Some(kept) = recent {
+        (Some(kept.customer.to_string()), kept.body.clone())
+    } else {
+        let found = store::usage::find_decision(&cx.app.db, cx.tenant.id(), id).await?;
+        let (customer, body) = found.ok_or_else(absent)?;
+        (customer, serde_json::from_str(&body).map_err(Error::internal)?)
     };
     let own = cx.actor.own_customer().is_some_and(|own| customer.as_deref() == Some(own.as_str()));
     let support = cx.actor.stands(domain::permission::Role::Support);

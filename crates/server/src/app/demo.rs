@@ -79,20 +79,19 @@ pub async fn create(app: &Arc<App>, password: &str, upstream: &Upstream, now: Ti
         return Ok(false);
     }
     let hash = app.passwords.hash(password).await?;
-    let halisoft = tenant(
-        app,
-        include_str!("../demo/halisoft.yaml"),
-        include_str!("../demo/halisoft-components.yaml"),
-        upstream,
-        now,
-    );
-    people(app, &halisoft.await?, &HALISOFT, &hash, now).await?;
-    let studio =
-        tenant(app, include_str!("../demo/studio.yaml"), include_str!("../demo/studio-components.yaml"), upstream, now);
-    people(app, &studio.await?, &STUDIO, &hash, now).await?;
+    // Everything in the past began at midnight, which reads better on a page.
+    let began = Timestamp::from_micros(now.as_micros().div_euclid(DAY_SECONDS * 1_000_000) * DAY_SECONDS * 1_000_000);
+    let began = began.plus_seconds(-HISTORY_DAYS * DAY_SECONDS);
+    let times = (began, now);
+    let components = include_str!("../demo/halisoft-components.yaml");
+    let halisoft = tenant(app, include_str!("../demo/halisoft.yaml"), components, upstream, began).await?;
+    people(app, &halisoft, &HALISOFT, &hash, times).await?;
+    let components = include_str!("../demo/studio-components.yaml");
+    let studio = tenant(app, include_str!("../demo/studio.yaml"), components, upstream, began).await?;
+    people(app, &studio, &STUDIO, &hash, times).await?;
     let operator = Person { email: OPERATOR, name: "Olga Operator", role: Role::Operator, plan: None, used: &[] };
     let platform = app.tenants.get(&app.db, &app.master, &setup::platform()).await?;
-    people(app, &platform, &[operator], &hash, now).await?;
+    people(app, &platform, &[operator], &hash, times).await?;
     Ok(true)
 }
 
@@ -101,12 +100,11 @@ async fn tenant(
     catalog: &str,
     components: &str,
     upstream: &Upstream,
-    now: Timestamp,
+    began: Timestamp,
 ) -> Result<Arc<Tenant>> {
     let template = template::parse(catalog)?;
     let id = TenantId::from_bits(id_bits());
     let mut tx = app.db.begin().await?;
-    let began = now.plus_seconds(-HISTORY_DAYS * DAY_SECONDS);
     store::tenant::insert(&mut tx, &template.tenant(&id, "sandbox", began)).await?;
     template.write(&mut tx, &id, began).await?;
     let kind = if upstream.api_key.is_some() { "anthropic" } else { "demo" };
@@ -126,11 +124,17 @@ async fn tenant(
     app.tenants.reload(&app.db, &app.master, &id).await
 }
 
-async fn people(app: &Arc<App>, tenant: &Arc<Tenant>, people: &[Person], hash: &str, now: Timestamp) -> Result<()> {
+async fn people(
+    app: &Arc<App>,
+    tenant: &Arc<Tenant>,
+    people: &[Person],
+    hash: &str,
+    (began, now): (Timestamp, Timestamp),
+) -> Result<()> {
     for person in people {
         let mut cx = Cx::system(app, tenant, "demo");
         // Customers began some months ago, so that there is a past to look at.
-        cx.now = now.plus_seconds(-HISTORY_DAYS * DAY_SECONDS);
+        cx.now = began;
         let mut tx = app.db.begin().await?;
         let customer = match person.plan {
             Some(plan) => {
@@ -139,6 +143,7 @@ async fn people(app: &Arc<App>, tenant: &Arc<Tenant>, people: &[Person], hash: &
                     email: Some(person.email.to_owned()),
                     name: Some(person.name.to_owned()),
                     plan: Some(plan.to_owned()),
+                    billed_at: Some(now),
                 };
                 Some(customer::insert(&mut tx, &cx, &new).await?.customer_id)
             }

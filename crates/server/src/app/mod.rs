@@ -4,6 +4,7 @@
 pub mod ai;
 pub mod audit;
 pub mod component;
+pub mod cost;
 pub mod customer;
 pub mod decision;
 pub mod demo;

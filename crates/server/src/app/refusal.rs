@@ -35,7 +35,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
         Barred::Suspended => Error::new(Code::CustomerSuspended, "Ask support why the account was suspended."),
         Barred::NoSubscription => {
             let mut error = Error::new(Code::SubscriptionRequired, "Choose a plan first.");
-            error.actions = vec![upgrade(cx, feature, None, "Choose a plan"), contact_sales()];
+            error.more.actions = vec![upgrade(cx, feature, None, "Choose a plan"), contact_sales()];
             error
         }
         Barred::NotInPlan => {
@@ -47,7 +47,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
                 format!("Plans with this feature: {}.", names.join(", "))
             };
             let mut error = Error::new(Code::FeatureNotInPlan, detail);
-            error.actions = vec![upgrade(cx, feature, None, "Upgrade plan"), contact_sales()];
+            error.more.actions = vec![upgrade(cx, feature, None, "Upgrade plan"), contact_sales()];
             error
         }
     };
@@ -59,7 +59,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
         "subscription": account.customer.subscription.as_ref().map(|s| format!("{:?}", s.status).to_lowercase()),
         "suspended": account.customer.suspended,
     });
-    error.decision = Some(keep(cx, account, body));
+    error.more.decision = Some(keep(cx, account, body));
     error
 }
 
@@ -95,12 +95,12 @@ fn exceeded(cx: &Cx, account: &Account, excesses: &[Excess]) -> Error {
         quota.used, quota.reserved, first.requested
     );
     let mut error = Error::new(Code::QuotaExceeded, detail);
-    error.quotas = excesses.iter().map(|excess| excess.quota.clone()).collect();
-    error.actions = actions(cx, first);
-    error.retry_after = quota.period.end.map(|end| now.seconds_until(end));
+    error.more.quotas = excesses.iter().map(|excess| excess.quota.clone()).collect();
+    error.more.actions = actions(cx, first);
+    error.more.retry_after = quota.period.end.map(|end| now.seconds_until(end));
     let lines: Vec<_> = excesses.iter().map(|excess| explain(cx, excess)).collect();
     let body = json!({ "code": "quota-exceeded", "limits": lines });
-    error.decision = Some(keep(cx, account, body));
+    error.more.decision = Some(keep(cx, account, body));
     error
 }
 

@@ -53,7 +53,13 @@ pub fn fill(buffer: &mut [u8]) -> Result<()> {
 /// A hash under which a random secret is stored and found, in hexadecimal.
 pub fn hash(secret: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    to_hex(digest.as_ref())
+}
+
+/// Bytes as hexadecimal digits.
+pub fn to_hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 /// A random text of 256 bits.

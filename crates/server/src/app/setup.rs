@@ -9,7 +9,7 @@ use store::db::Db;
 use store::tenant::TenantRow;
 use store::user::UserRow;
 
-use super::seal::{MASTER_KEY_BYTES, MasterKey, fill, hash, random_text};
+use super::seal::{MASTER_KEY_BYTES, MasterKey, fill, hash, random_text, to_hex};
 use super::session::address;
 use super::tenant::PLATFORM;
 use super::token::Tokens;
@@ -117,10 +117,6 @@ fn file_key(path: &Path) -> Result<Vec<u8>> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(to_hex(&bytes).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(bytes)
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

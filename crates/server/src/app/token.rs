@@ -89,7 +89,7 @@ impl Tokens {
             decoding: DecodingKey::from_ed_der(&public),
             key_id,
             checked: Cache::new(CHECKED_MAX),
-            spent: Cache::builder().max_capacity(CHECKED_MAX).time_to_live(Duration::from_secs(60)).build(),
+            spent: Cache::builder().max_capacity(CHECKED_MAX).time_to_live(Duration::from_mins(1)).build(),
         })
     }
 
@@ -235,22 +235,22 @@ fn read(claims: Claims) -> Option<Verified> {
 
 /// Signatures by the library that TLS brings anyway; every algorithm but EdDSA is refused.
 static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: |algorithm, key| match algorithm {
-        Algorithm::EdDSA => {
-            let pair = Ed25519KeyPair::from_pkcs8(key.as_bytes()).map_err(|_| ErrorKind::InvalidEddsaKey)?;
-            Ok(Box::new(RingSigner(pair)))
-        }
-        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    signer_factory: |algorithm, key| {
+        only_eddsa(*algorithm)?;
+        let pair = Ed25519KeyPair::from_pkcs8(key.as_bytes()).map_err(|_| ErrorKind::InvalidEddsaKey)?;
+        Ok(Box::new(RingSigner(pair)))
     },
-    verifier_factory: |algorithm, key| match algorithm {
-        Algorithm::EdDSA => {
-            let public = key.try_get_as_bytes().map_err(|_| ErrorKind::InvalidEddsaKey)?.to_vec();
-            Ok(Box::new(RingVerifier(public)))
-        }
-        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    verifier_factory: |algorithm, key| {
+        only_eddsa(*algorithm)?;
+        let public = key.try_get_as_bytes().map_err(|_| ErrorKind::InvalidEddsaKey)?.to_vec();
+        Ok(Box::new(RingVerifier(public)))
     },
     key_utils: KeyUtils::new_unimplemented(),
 };
+
+fn only_eddsa(algorithm: Algorithm) -> jsonwebtoken::errors::Result<()> {
+    if algorithm == Algorithm::EdDSA { Ok(()) } else { Err(ErrorKind::InvalidAlgorithm.into()) }
+}
 
 struct RingSigner(Ed25519KeyPair);
 

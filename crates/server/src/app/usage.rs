@@ -352,9 +352,9 @@ async fn submit_with(
                     metadata: action.metadata.clone(),
                     detail: detail.map(str::to_owned),
                 };
-                match cx.app.gate.run(operation).await? {
-                    Answer::Stale => {}
-                    answer => return conclude(&cx, &account, answer),
+                let answer = cx.app.gate.run(operation).await?;
+                if answer != Answer::Stale {
+                    return conclude(&cx, &account, answer);
                 }
             }
         }

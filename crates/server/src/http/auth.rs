@@ -213,14 +213,14 @@ fn refuse_cross_site(parts: &Parts) -> Result<()> {
         return Ok(());
     }
     let text = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let same = match text(header::HeaderName::from_static("sec-fetch-site")) {
+    let own_page = match text(header::HeaderName::from_static("sec-fetch-site")) {
         Some(site) => site == "same-origin",
         None => {
             let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
             origin.is_some() && origin == text(header::HOST)
         }
     };
-    if same {
+    if own_page {
         Ok(())
     } else {
         Err(Error::new(Code::CrossSite, "Call this from a page of the same origin, or with a Bearer token."))

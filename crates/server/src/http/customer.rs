@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use domain::catalog::{FeatureKind, LimitType};
+use domain::catalog::{Catalog, FeatureKind, LimitType, Plan, PlanFeature};
 use domain::id::{CustomerId, FeatureKey};
 use domain::permission::Scope;
 use domain::time::{Reset, Timestamp};
@@ -18,7 +18,6 @@ use super::problem::{Failed, Problem};
 use crate::app::customer::{self, NewCustomer};
 use crate::app::token::BROWSER_SECONDS_MAX;
 use crate::app::usage::acting_for;
-use crate::cx::Cx;
 use crate::error::Error;
 
 /// A customer to create; the same externalId answers the one that is there.
@@ -66,7 +65,7 @@ impl From<CustomerRow> for CustomerBody {
     responses((status = 201, body = CustomerBody), (status = 200, body = CustomerBody), (status = 422, body = Problem)))]
 pub async fn create(cx: Authed<CustomersWrite>, Body(body): Body<NewCustomerBody>) -> Result<Response, Failed> {
     let NewCustomerBody { external_id, email, name, plan } = body;
-    let (row, new) = customer::create(&cx, NewCustomer { external_id, email, name, plan }).await?;
+    let (row, new) = customer::create(&cx, NewCustomer { external_id, email, name, plan, billed_at: None }).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(CustomerBody::from(row))).into_response())
 }
@@ -170,15 +169,15 @@ pub struct PlanFeatureBody {
     #[schema(value_type = String)]
     feature: FeatureKey,
     name: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = super::names::KindName)]
     kind: FeatureKind,
     unit: Option<String>,
     enabled: bool,
     /// Null is unlimited.
     limit: Option<i64>,
-    #[schema(value_type = String)]
+    #[schema(value_type = super::names::LimitTypeName)]
     limit_type: LimitType,
-    #[schema(value_type = String)]
+    #[schema(value_type = super::names::ResetName)]
     reset: Reset,
 }
 
@@ -208,13 +207,14 @@ pub async fn subscription(
         cancel_at: current.access_until.filter(|_| current.status == "canceled").map(Timestamp::from_micros),
         status: current.status,
     };
-    let plan = plan.map(|plan| plan_body(cx, plan));
+    let plan = plan.map(|plan| plan_body(&cx.tenant.catalog, plan));
     Ok(Json(SubscriptionAnswer { subscription: Some(subscription), plan }))
 }
 
-fn plan_body(cx: &Cx, plan: &domain::catalog::Plan) -> PlanBody {
-    let feature = |(key, granted): (&FeatureKey, &domain::catalog::PlanFeature)| {
-        let feature = cx.tenant.catalog.features.get(key)?;
+/// A plan with the names of its catalog.
+pub fn plan_body(catalog: &Catalog, plan: &Plan) -> PlanBody {
+    let feature = |(key, granted): (&FeatureKey, &PlanFeature)| {
+        let feature = catalog.features.get(key)?;
         Some(PlanFeatureBody {
             feature: key.clone(),
             name: feature.name.to_string(),

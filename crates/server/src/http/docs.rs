@@ -1,11 +1,11 @@
 //! The API's own description: the document, a page that shows it, and a page for each kind of problem.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
+use serde_json::Value;
 use utoipa::Modify;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
@@ -26,8 +26,8 @@ impl Modify for Security {
 }
 
 /// The OpenAPI document.
-pub async fn document(document: Arc<String>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")], document.to_string())
+pub fn document(document: &str) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")], document.to_owned())
         .into_response()
 }
 
@@ -37,14 +37,14 @@ code,pre{font-family:ui-monospace,monospace;font-size:.9em}summary{cursor:pointe
 
 /// The document as a page, without a script or a foreign host.
 pub async fn page() -> Response {
-    let document: serde_json::Value = serde_json::from_str(&super::openapi()).unwrap_or_default();
+    let document: Value = serde_json::from_str(&super::openapi()).unwrap_or_default();
     let mut html = String::from(
         "<h1>API</h1><p>The machine-readable form is <a href=\"/api/openapi.json\">openapi.json</a>. Errors are <code>application/problem+json</code>.</p>",
     );
-    for (path, operations) in document["paths"].as_object().into_iter().flatten() {
+    for (path, operations) in document.get("paths").and_then(Value::as_object).into_iter().flatten() {
         for (method, operation) in operations.as_object().into_iter().flatten() {
             let summary =
-                operation["summary"].as_str().or_else(|| operation["description"].as_str()).unwrap_or_default();
+                ["summary", "description"].iter().find_map(|name| operation.get(name)?.as_str()).unwrap_or_default();
             let shown = serde_json::to_string_pretty(operation).unwrap_or_default();
             let _infallible = write!(
                 html,
@@ -57,7 +57,7 @@ pub async fn page() -> Response {
         }
     }
     html.push_str("<h2>Schemas</h2>");
-    for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+    for (name, schema) in document.pointer("/components/schemas").and_then(Value::as_object).into_iter().flatten() {
         let shown = serde_json::to_string_pretty(schema).unwrap_or_default();
         let _infallible = write!(
             html,

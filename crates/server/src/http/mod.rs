@@ -7,7 +7,9 @@ mod customer;
 mod docs;
 mod health;
 mod key;
+mod names;
 mod page;
+mod plan;
 mod problem;
 mod realtime;
 mod session;
@@ -76,6 +78,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(customer::get))
         .routes(routes!(customer::mint))
         .routes(routes!(customer::subscription))
+        .routes(routes!(plan::list))
         .routes(routes!(ai::components))
         .routes(routes!(key::create, key::list))
         .routes(routes!(key::revoke))
@@ -96,11 +99,11 @@ pub fn openapi() -> String {
 /// The whole service.
 pub fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
     let (routes, document) = api().split_for_parts();
-    let document = Arc::new(document.to_json().unwrap_or_default());
+    let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let on_metrics = move |State(app): State<Arc<App>>| async move { health::figures(&figures, &app) };
     routes
         .route("/metrics", get(on_metrics))
-        .route("/api/openapi.json", get(move || docs::document(document.clone())))
+        .route("/api/openapi.json", get(move || async move { docs::document(&document) }))
         .route("/api/docs", get(docs::page))
         .route("/problems/{code}", get(docs::problem))
         .route("/assets/{*path}", get(page::asset))

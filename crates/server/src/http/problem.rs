@@ -55,26 +55,25 @@ pub struct Problem {
 
 /// An error on its way out, with the catalog that names its features, if a tenant was known.
 #[derive(Debug)]
-pub struct Failed(pub Box<Error>, pub Option<Box<Vec<QuotaBody>>>);
+pub struct Failed(pub Error, pub Vec<QuotaBody>);
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self(Box::new(error), None)
+        Self(error, Vec::new())
     }
 }
 
 impl Failed {
     /// An error whose quotas are named by a catalog.
     pub fn named(error: Error, catalog: &Catalog) -> Self {
-        let quotas: Vec<_> = error.quotas.iter().map(|quota| QuotaBody::of(quota, catalog)).collect();
-        Self(Box::new(error), (!quotas.is_empty()).then(|| Box::new(quotas)))
+        let quotas: Vec<_> = error.more.quotas.iter().map(|quota| QuotaBody::of(quota, catalog)).collect();
+        Self(error, quotas)
     }
 
     /// The problem document; the request's id is added by the middleware that knows it.
     pub fn problem(self, request_id: &str) -> Problem {
         let Self(error, quotas) = self;
         let (status, code, title) = error.code.row();
-        let quotas = quotas.map(|quotas| *quotas).unwrap_or_default();
         Problem {
             kind: format!("/problems/{code}"),
             code,
@@ -82,15 +81,15 @@ impl Failed {
             status,
             detail: error.detail,
             instance: request_id.to_owned(),
-            errors: error.fields,
+            errors: error.more.fields,
             quota: quotas.first().cloned(),
             quotas: if quotas.len() > 1 {
                 quotas.into_iter().map(|q| (q.feature.clone(), q)).collect()
             } else {
                 QuotaMap::new()
             },
-            actions: error.actions,
-            decision: error.decision,
+            actions: error.more.actions,
+            decision: error.more.decision,
         }
     }
 }
@@ -103,7 +102,7 @@ tokio::task_local! {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_else(|_| "".into());
-        let retry_after = self.0.retry_after;
+        let retry_after = self.0.more.retry_after;
         let unauthenticated = self.0.code.row().0 == 401;
         let problem = self.problem(&request_id);
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

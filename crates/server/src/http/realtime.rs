@@ -11,7 +11,7 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use domain::id::CustomerId;
 use domain::permission::Role;
 use domain::time::Timestamp;
@@ -106,10 +106,10 @@ pub struct TicketBody {
 
 /// Get a one-time ticket for a live connection.
 #[utoipa::path(post, path = "/api/realtime/ticket", tag = "realtime",
-    responses((status = 201, body = TicketBody), (status = 401, body = Problem)))]
-pub async fn ticket(cx: Authed<UsageRead>) -> Result<Response, Failed> {
+    responses((status = 200, body = TicketBody), (status = 401, body = Problem)))]
+pub async fn ticket(cx: Authed<UsageRead>) -> Result<Json<TicketBody>, Failed> {
     let ticket = cx.app.tokens.ticket(cx.tenant.id(), &cx.actor, cx.now)?;
-    Ok((axum::http::StatusCode::CREATED, Json(TicketBody { ticket, expires_in: TICKET_SECONDS })).into_response())
+    Ok(Json(TicketBody { ticket, expires_in: TICKET_SECONDS }))
 }
 
 /// Open a WebSocket: first a `snapshot` (or, with a good `since`, what changed), then changes as they are committed.
@@ -189,12 +189,22 @@ pub async fn sse(Caller(cx, since): Caller, headers: HeaderMap) -> Response {
     Sse::new(events).into_response()
 }
 
+/// Where a connection begins.
+enum Start {
+    /// With a snapshot.
+    Fresh,
+    /// With what changed since.
+    After(Position),
+    /// With a snapshot, because the id that it named means nothing.
+    Lost,
+}
+
 /// What one connection has still to say.
 struct Feed {
     cx: Cx,
     customer: Option<CustomerId>,
     listener: Arc<Listener>,
-    since: Option<Option<Position>>,
+    start: Option<Start>,
     ready_at: Instant,
     ping: tokio::time::Interval,
     recheck: tokio::time::Interval,
@@ -209,7 +219,11 @@ impl Feed {
         Self {
             customer,
             listener,
-            since: Some(since.and_then(|id| position_of(&id))),
+            start: Some(match since.map(|id| position_of(&id)) {
+                None => Start::Fresh,
+                Some(Some(position)) => Start::After(position),
+                Some(None) => Start::Lost,
+            }),
             ready_at: now,
             ping: interval_at(now + PING, PING),
             recheck: interval_at(now + RECHECK, RECHECK),
@@ -219,8 +233,8 @@ impl Feed {
 
     /// The next messages; none when the connection is to end.
     async fn next(&mut self) -> Option<Vec<Message>> {
-        if let Some(since) = self.since.take() {
-            return Some(self.begin(since).await);
+        if let Some(start) = self.start.take() {
+            return Some(self.begin(start).await);
         }
         let stopping = self.cx.app.stopping.clone();
         loop {
@@ -251,18 +265,18 @@ impl Feed {
         if self.cx.app.stopping.is_cancelled() { 1012 } else { 1008 }
     }
 
-    async fn begin(&self, since: Option<Position>) -> Vec<Message> {
-        match since {
-            Some(since) => match self.missed(&since).await {
-                Some(marks) => self.tell(marks).await,
-                None => {
-                    let mut messages = vec![message(None, "resync", json!({}))];
-                    messages.extend(self.snapshot().await);
-                    messages
-                }
-            },
-            None => self.snapshot().await,
+    async fn begin(&self, start: Start) -> Vec<Message> {
+        let missed = match &start {
+            Start::Fresh => return self.snapshot().await,
+            Start::After(position) => self.missed(position).await,
+            Start::Lost => None,
+        };
+        if let Some(marks) = missed {
+            return self.tell(marks).await;
         }
+        let mut messages = vec![message(None, "resync", json!({}))];
+        messages.extend(self.snapshot().await);
+        messages
     }
 
     /// What changed since a position; none when that cannot be told any more.

@@ -25,7 +25,7 @@ pub struct QuotaBody {
     #[schema(value_type = String, example = "Invoice OCR & Analysis")]
     pub name: Arc<str>,
     /// `counter`, `gauge`, `flag` or `credit`.
-    #[schema(value_type = String, example = "counter")]
+    #[schema(value_type = super::names::KindName, example = "counter")]
     pub kind: FeatureKind,
     /// What one of it is.
     #[schema(value_type = Option<String>, example = "analyses")]
@@ -55,7 +55,7 @@ pub struct QuotaBody {
     #[schema(value_type = Option<String>, example = "2025-02-01T00:00:00Z")]
     pub resets_at: Option<Timestamp>,
     /// `ok`, `warning`, `critical` or `exceeded`.
-    #[schema(value_type = String, example = "warning")]
+    #[schema(value_type = super::names::StatusName, example = "warning")]
     pub status: Status,
     /// Grows with every change; the highest is the newest.
     #[schema(example = 1_735_689_600_000_000_i64)]

@@ -222,3 +222,52 @@ fn text_that_the_database_cannot_hold_fails_alone() {
         assert_eq!(bench.level(&calls).await, (9, 0));
     });
 }
+
+#[test]
+fn a_lone_use_is_recorded_as_in_a_batch() {
+    on_postgres(|location| async move {
+        let mut bench = Bench::new(location).await;
+        let (calls, free) = (hard("calls", 100), unlimited("free"));
+        for customer in [cus(1), cus(2)] {
+            let id = u128::from(customer == cus(2));
+            let reserve = bench.reserve(id, vec![item(&calls, 5)]);
+            bench.answer(Operation { customer, ..bench.operation(reserve) }).await;
+        }
+        for (amount, number) in [30, 30, 19, 1, 4, 6, 20, 2, 3, 1].into_iter().zip(0..) {
+            bench.now = bench.now.plus_micros(number % 2);
+            for feature in [&calls, &free] {
+                let operation = |key: &str| Operation {
+                    detail: Some("{}".to_owned()),
+                    ..bench.keyed(&format!("{key}{number}{}", feature.feature), 1, Command::Consume(vec![item(feature, amount)]))
+                };
+                // What has metadata goes the whole way.
+                let whole = || Operation { customer: cus(2), metadata: Some("m".to_owned()), ..operation("whole") };
+                let lone = bench.answer(operation("lone")).await;
+                let batched = bench.answer(whole()).await;
+                match (&lone, &batched) {
+                    (Answer::Done(lone), Answer::Done(batched)) => assert_eq!(lone.quotas, batched.quotas),
+                    (lone, batched) => assert_eq!(lone, batched),
+                }
+                if matches!(lone, Answer::Done(_)) {
+                    assert_eq!(bench.answer(operation("lone")).await, replay_of(&lone));
+                }
+            }
+        }
+        let [lone, whole] = [rows_of(&bench, 1).await, rows_of(&bench, 2).await];
+        assert_eq!(lone, whole);
+        assert!(lone.len() > 15);
+    });
+}
+
+/// All that the events of a customer say, but their names.
+async fn rows_of(bench: &Bench, customer: u32) -> Vec<(String, String)> {
+    sql!("SELECT e.event_id, CONCAT_WS(' ', line, node, feature, source, period_start, period_end, kind, amount, hold, overrun, used_after, held_after, COALESCE(limit_value, -1), credits_after, status_after, version, at, COALESCE(detail, '-')) FROM usage_event e WHERE tenant_id = $1 AND customer_id = $2 ORDER BY event_id, line")
+        .bind(&ten(1))
+        .bind(&cus(customer))
+        .all::<(String, String)>(&bench.db)
+        .await
+        .expect("it reads")
+        .into_iter()
+        .map(|(_, text)| (String::new(), text))
+        .collect()
+}

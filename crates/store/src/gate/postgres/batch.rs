@@ -85,9 +85,9 @@ pub(super) struct Writes<'a> {
 }
 
 /// A batch in the making.
-pub(super) struct Batch<'a> {
+pub(super) struct Batch<'a, 'i> {
     writes: Writes<'a>,
-    ids: &'a mut Ids,
+    ids: &'i mut Ids,
 }
 
 /// Why something is recorded: an operation, or the time of a reservation that ran out meanwhile.
@@ -99,8 +99,8 @@ struct Cause<'a> {
     operation: Option<&'a Operation>,
 }
 
-impl<'a> Batch<'a> {
-    pub(super) fn new(loaded: Loaded, ids: &'a mut Ids) -> Self {
+impl<'a, 'i> Batch<'a, 'i> {
+    pub(super) fn new(loaded: Loaded, ids: &'i mut Ids) -> Self {
         let writes = Writes {
             loaded,
             changed: BTreeSet::new(),

@@ -13,17 +13,19 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
 use super::record::{Clock, Ids};
-use super::{Answer, BATCH_OPERATIONS_MAX, Committed, Operation, Waiting};
+use super::{Answer, BATCH_OPERATIONS_MAX, Change, Committed, Operation, Waiting};
 use crate::error::{Error, Result};
 use batch::{Batch, Loaded};
 use needs::Needs;
 use rows::Place;
 use session::{Failure, Outcome, Session};
+use single::Single;
 
 mod batch;
 mod needs;
 mod rows;
 mod session;
+mod single;
 
 type AccountKey = (TenantId, CustomerId);
 
@@ -183,7 +185,15 @@ impl Worker {
         let mut tries = 0;
         loop {
             tries += 1;
-            let failure = match tokio::time::timeout(BATCH_TIMEOUT, self.transact(session, operations)).await {
+            // Only the first try is worth a short cut.
+            let single = Single::of(operations).filter(|_| tries == 1);
+            let running = async {
+                match single {
+                    Some(single) => self.shortcut(session, single, operations).await,
+                    None => self.transact(session, operations).await,
+                }
+            };
+            let failure = match tokio::time::timeout(BATCH_TIMEOUT, running).await {
                 Ok(Ok(answers)) => return Ok(answers),
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Lost("the database did not answer in time".to_owned()),
@@ -200,6 +210,32 @@ impl Worker {
                 other => return Err(other),
             }
         }
+    }
+
+    /// Tries the one statement for a lone use, and else the whole way.
+    async fn shortcut(
+        &mut self,
+        session: &Session,
+        single: Single<'_>,
+        operations: &[&Operation],
+    ) -> Outcome<Vec<Result<Answer>>> {
+        let at = operations.iter().map(|operation| operation.now).max().unwrap_or_default();
+        let place = Place { node: self.node, seq: self.seq + 1, at };
+        match single.run(session, self.ids.next(), &place).await {
+            Ok(Some((answer, change))) => {
+                self.tell(&place, vec![change]);
+                Ok(vec![Ok(answer)])
+            }
+            // The one statement has undone itself, and the whole way tells what is wrong.
+            Ok(None) | Err(Failure::Again(_) | Failure::Poison(_)) => self.transact(session, operations).await,
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Says that a batch is committed.
+    fn tell(&mut self, place: &Place, changes: Vec<Change>) {
+        self.seq = place.seq;
+        let _nobody_listens = self.feed.send(Arc::new(Committed { node: place.node, seq: place.seq, changes }));
     }
 
     async fn transact(&mut self, session: &Session, operations: &[&Operation]) -> Outcome<Vec<Result<Answer>>> {
@@ -219,9 +255,7 @@ impl Worker {
             let place = Place { node: self.node, seq: self.seq + 1, at };
             session.store(&writes, &place).await?;
             if !writes.events.is_empty() {
-                self.seq = place.seq;
-                let committed = Committed { node: place.node, seq: place.seq, changes: writes.changes };
-                let _nobody_listens = self.feed.send(Arc::new(committed));
+                self.tell(&place, writes.changes);
             }
             return Ok(answers);
         }

@@ -92,6 +92,7 @@ statements! {
     insert_batch: "WITH batch AS (INSERT INTO gate_batch (node, seq, tenants, first_event, last_event, at) \
           VALUES ($1, $2, $3, $4, $5, $6)) \
         SELECT pg_notify('gate', $1::bigint::text || ':' || $2::bigint::text)";
+    single: super::single::TEXT;
 }
 
 /// Where a batch stands in its node's order.
