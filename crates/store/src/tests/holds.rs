@@ -88,6 +88,16 @@ on_both! {
         assert!(!anew.replayed, "an expiry frees the key");
     }
 
+    async fn a_use_that_fits_anyway_sees_that_a_reservation_ran_out(location) {
+        let mut bench = Bench::new(location).await;
+        let tokens = hard("tokens", 100);
+        bench.done(bench.reserve(1, vec![item(&tokens, 60)])).await;
+        bench.now = bench.now.plus_seconds(60);
+        let quota = done(bench.use_up(&tokens, 10).await).quotas.remove(0);
+        assert_eq!((quota.used, quota.reserved), (10, 0));
+        assert_eq!(bench.run(Command::Expire(bench.held(1).await)).await, Answer::Ended(State::Expired));
+    }
+
     async fn even_a_read_sees_that_a_reservation_ran_out(location) {
         let mut bench = Bench::new(location).await;
         let tokens = hard("tokens", 100);
