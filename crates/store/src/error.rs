@@ -35,6 +35,19 @@ pub enum Error {
     Driver(sqlx::Error),
 }
 
+impl Error {
+    /// One failure for several callers.
+    pub(crate) fn repeated(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            Self::Away(why) => Self::Away(why.clone()),
+            Self::Conflict(_) | Self::Setup(_) | Self::Broken { .. } | Self::Driver(_) => {
+                Self::Away(format!("the gate could not record this: {self}"))
+            }
+        }
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if let Some(database) = error.as_database_error() {
@@ -49,13 +62,11 @@ impl From<sqlx::Error> for Error {
                 return Self::Away(database.message().to_owned());
             }
         }
-        let text = error.to_string();
-        match error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
-                Self::Away(text)
-            }
-            other => Self::Driver(other),
-        }
+        let away = matches!(
+            error,
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_)
+        );
+        if away { Self::Away(error.to_string()) } else { Self::Driver(error) }
     }
 }
 

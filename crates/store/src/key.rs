@@ -46,6 +46,18 @@ pub async fn list(db: &Db, tenant: &TenantId) -> Result<Vec<KeyRow>> {
         .await
 }
 
+/// Whether a key is neither revoked nor over.
+pub async fn is_good(db: &Db, tenant: &TenantId, key: &KeyId, now: Timestamp) -> Result<bool> {
+    let row: Option<(String,)> =
+        sql!("SELECT key_id FROM api_key WHERE tenant_id = $1 AND key_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)")
+            .bind(tenant)
+            .bind(key)
+            .bind(now)
+            .find(db)
+            .await?;
+    Ok(row.is_some())
+}
+
 /// Adds a key.
 pub async fn insert(tx: &mut Tx, row: &KeyRow, secret_hash: &str) -> Result<()> {
     sql!("INSERT INTO api_key (tenant_id, key_id, name, hint, secret_hash, scopes, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")

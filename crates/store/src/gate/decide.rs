@@ -78,19 +78,22 @@ pub(super) const fn ends(command: &Command) -> Option<&Held> {
         Command::Settle { reservation, .. } | Command::Release { reservation, .. } | Command::Expire(reservation) => {
             Some(reservation)
         }
-        _ => None,
+        Command::Read(_)
+        | Command::Check(_)
+        | Command::Consume(_)
+        | Command::Reserve { .. }
+        | Command::SetGauge(_)
+        | Command::AdjustGauge(_)
+        | Command::Reverse { .. } => None,
     }
 }
 
 /// The reservation that a command makes or ends.
-pub(super) const fn reservation_id(command: &Command) -> Option<&ReservationId> {
-    match command {
-        Command::Reserve { id, .. } => Some(id),
-        Command::Settle { reservation, .. } | Command::Release { reservation, .. } | Command::Expire(reservation) => {
-            Some(&reservation.id)
-        }
-        _ => None,
+pub(super) fn reservation_id(command: &Command) -> Option<&ReservationId> {
+    if let Command::Reserve { id, .. } = command {
+        return Some(id);
     }
+    ends(command).map(|held| &held.id)
 }
 
 /// Decides one operation. `state` is where the reservation that it ends stands now.

@@ -92,10 +92,9 @@ impl Bench {
     }
 
     pub(super) async fn refused(&self, command: Command) -> Refusal {
-        match self.run(command).await {
-            Answer::Refused(refusal) => refusal,
-            other => panic!("expected a refusal, got {other:?}"),
-        }
+        let answer = self.run(command).await;
+        let Answer::Refused(refusal) = answer else { panic!("expected a refusal, got {answer:?}") };
+        refusal
     }
 
     pub(super) async fn use_up(&self, entitlement: &Arc<Entitlement>, amount: i64) -> Answer {
@@ -201,10 +200,8 @@ pub(super) fn item(entitlement: &Arc<Entitlement>, amount: i64) -> Item {
 }
 
 pub(super) fn done(answer: Answer) -> Done {
-    match answer {
-        Answer::Done(done) => done,
-        other => panic!("expected it to be done, got {other:?}"),
-    }
+    let Answer::Done(done) = answer else { panic!("expected it to be done, got {answer:?}") };
+    done
 }
 
 pub(super) fn event(answer: &Answer) -> EventId {

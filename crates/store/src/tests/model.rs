@@ -144,15 +144,15 @@ impl Model {
                 continue;
             }
             let mut left = actual[feature];
-            for bucket in 0..3 {
-                let part = left.min(held[feature][bucket]);
-                self.buckets[feature][bucket].used += part;
+            for (bucket, held) in self.buckets[feature].iter_mut().zip(held[feature]) {
+                let part = left.min(held);
+                bucket.used += part;
                 left -= part;
             }
             overrun += left;
             let (parts, beyond) = self.fill(feature, left);
-            for bucket in 0..3 {
-                self.buckets[feature][bucket].used += parts[bucket];
+            for (bucket, part) in self.buckets[feature].iter_mut().zip(parts) {
+                bucket.used += part;
             }
             self.buckets[feature][0].used += beyond;
         }
@@ -163,13 +163,12 @@ impl Model {
         if state == State::Released {
             self.expire(Some(at));
         }
-        match self.reservations[at].state {
-            State::Open => {
-                self.give_back(at, state);
-                Expected::Done { overrun: 0 }
-            }
-            ended => Expected::Ended(ended),
+        let before = self.reservations[at].state;
+        if before != State::Open {
+            return Expected::Ended(before);
         }
+        self.give_back(at, state);
+        Expected::Done { overrun: 0 }
     }
 }
 
@@ -183,7 +182,7 @@ fn entitlements() -> [Arc<Entitlement>; 2] {
 
 fn items(amounts: [i64; 2]) -> Vec<crate::gate::Item> {
     let both = entitlements().into_iter().zip(amounts);
-    both.filter(|(_, amount)| *amount > 0).map(|(entitlement, amount)| (entitlement, amount)).collect()
+    both.filter(|(_, amount)| *amount > 0).collect()
 }
 
 /// The items of a settlement or release: every feature that was reserved, also with nothing.
@@ -252,7 +251,8 @@ impl Run {
             }
             Step::Repeat(at) if !self.requests.is_empty() => self.repeat(at % self.requests.len()).await,
             Step::Restart => self.bench = self.bench.restart().await,
-            _ => {}
+            // There is nothing yet, or no room, to do it with.
+            Step::Reserve(_) | Step::Settle(..) | Step::Release(_) | Step::Expire(_) | Step::Repeat(_) => {}
         }
         self
     }
@@ -292,7 +292,7 @@ impl Run {
             }
             Answer::Refused(_) => Expected::Refused,
             Answer::Ended(state) => Expected::Ended(*state),
-            other => panic!("{other:?}"),
+            Answer::Stale | Answer::KeyReused => panic!("{answer:?}"),
         };
         assert_eq!(got, expected);
     }

@@ -238,7 +238,11 @@ fn a_lone_use_is_recorded_as_in_a_batch() {
             for feature in [&calls, &free] {
                 let operation = |key: &str| Operation {
                     detail: Some("{}".to_owned()),
-                    ..bench.keyed(&format!("{key}{number}{}", feature.feature), 1, Command::Consume(vec![item(feature, amount)]))
+                    ..bench.keyed(
+                        &format!("{key}{number}{}", feature.feature),
+                        1,
+                        Command::Consume(vec![item(feature, amount)]),
+                    )
                 };
                 // What has metadata goes the whole way.
                 let whole = || Operation { customer: cus(2), metadata: Some("m".to_owned()), ..operation("whole") };

@@ -35,11 +35,14 @@ fn statements() -> Vec<Statement> {
         if name == "tests/statements.rs" {
             continue;
         }
-        for (at, _) in source.match_indices("sql!(") {
-            let rest = source[at + "sql!(".len()..].trim_start();
-            let Some(literal) = rest.strip_prefix('"') else { continue };
-            let line = source[..at].matches('\n').count() + 1;
-            found.push(Statement { place: format!("{name}:{line}"), text: unescape(literal) });
+        let mut line = 1;
+        let mut parts = source.split("sql!(");
+        line += parts.next().map_or(0, |before| before.matches('\n').count());
+        for part in parts {
+            if let Some(literal) = part.trim_start().strip_prefix('"') {
+                found.push(Statement { place: format!("{name}:{line}"), text: unescape(literal) });
+            }
+            line += part.matches('\n').count();
         }
     }
     found

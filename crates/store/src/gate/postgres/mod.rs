@@ -169,7 +169,7 @@ impl Worker {
                     let gone = matches!(failure, Failure::Lost(_));
                     let error = failure.into_error();
                     tracing::warn!(%error, operations = part.len(), "the gate could not commit");
-                    answers.extend(part.iter().map(|_| Err(same(&error))));
+                    answers.extend(part.iter().map(|_| Err(error.repeated())));
                     lost = gone.then(|| error.to_string());
                 }
             }
@@ -202,13 +202,12 @@ impl Worker {
                 return Err(failure);
             }
             session.roll_back().await?;
-            match failure {
-                Failure::Again(why) if tries < TRIES_MAX => {
-                    tracing::debug!(why, "the gate tries a batch again");
-                    self.seq = last_seq(session, self.node).await?;
-                }
-                other => return Err(other),
+            let Failure::Again(why) = &failure else { return Err(failure) };
+            if tries == TRIES_MAX {
+                return Err(failure);
             }
+            tracing::debug!(why, "the gate tries a batch again");
+            self.seq = last_seq(session, self.node).await?;
         }
     }
 
@@ -320,14 +319,5 @@ impl Failure {
             Self::Poison(why) => Error::Away(format!("the gate could not record this: {why}")),
             Self::Lost(why) => Error::Away(format!("{why}; the outcome is unknown, retry with the same key")),
         }
-    }
-}
-
-/// One error for several callers.
-fn same(error: &Error) -> Error {
-    match error {
-        Error::Full => Error::Full,
-        Error::Away(why) => Error::Away(why.clone()),
-        other => Error::Away(other.to_string()),
     }
 }

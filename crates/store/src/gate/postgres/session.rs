@@ -122,10 +122,10 @@ impl Session {
         let ended_tenants: Vec<_> = needs.ended.iter().map(|(tenant, _)| tenant.as_str()).collect();
         let ended: Vec<_> = needs.ended.iter().map(|(_, id)| id.as_str()).collect();
         let ended: [Value<'_>; 2] = [&ended_tenants, &ended];
-        let (begin, lock) = if needs.reads_only { ("", &statements.peek) } else { ("BEGIN", &statements.lock) };
+        let (start, lock) = if needs.reads_only { ("", &statements.peek) } else { ("BEGIN", &statements.lock) };
         let (begun, counters, accounts, keys, ended) = tokio::join!(
             biased;
-            client.batch_execute(begin),
+            client.batch_execute(start),
             client.query(lock, &counters),
             client.query(&statements.versions, &accounts),
             query_if(client, !needs.keys.is_empty(), &statements.keys, &keys),

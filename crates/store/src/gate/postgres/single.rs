@@ -70,7 +70,8 @@ impl<'a> Single<'a> {
             Some(idempotency) => (Some(idempotency.key.as_str()), idempotency.request_hash),
             None => (None, 0),
         };
-        let (warning, critical) = (i64::from(entitlement.thresholds.warning), i64::from(entitlement.thresholds.critical));
+        let (warning, critical) =
+            (i64::from(entitlement.thresholds.warning), i64::from(entitlement.thresholds.critical));
         let tenants = serde_json::to_string(&[tenant]).unwrap_or_default();
         let values: [Value<'_>; 20] = [
             &tenant,
@@ -95,7 +96,8 @@ impl<'a> Single<'a> {
             &tenants,
         ];
         let Some(row) = session.client.query_opt(&session.statements.single, &values).await? else { return Ok(None) };
-        let counter = Counter { used: row.try_get(0)?, held: row.try_get(1)?, next_expiry: None, version: row.try_get(2)? };
+        let counter =
+            Counter { used: row.try_get(0)?, held: row.try_get(1)?, next_expiry: None, version: row.try_get(2)? };
         let mut book = Book::default();
         book.load(entitlement.plan_key.clone(), counter);
         let quotas = vec![usage::quota(entitlement, &book)];

@@ -17,7 +17,9 @@ use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
 
 use super::decide::{self, ReservationChange};
 use super::record::{self, Clock, Ids};
-use super::{Answer, BATCH_OPERATIONS_MAX, Change, Command, Committed, Done, Held, Operation, Seen, Waiting};
+use super::{
+    Answer, BATCH_OPERATIONS_MAX, Change, Command, Committed, Done, Held, Idempotency, Operation, Seen, Waiting,
+};
 use crate::db::SqliteDb;
 use crate::error::{Error, Result};
 
@@ -179,7 +181,7 @@ impl Worker {
                 let whole = matches!(error, Error::Full | Error::Away(_));
                 if operations.len() == 1 || whole {
                     tracing::warn!(%error, operations = operations.len(), "the gate could not commit");
-                    answers.extend(operations.iter().map(|_| Err(same(&error))));
+                    answers.extend(operations.iter().map(|_| Err(error.repeated())));
                 } else {
                     let (left, right) = operations.split_at(operations.len() / 2);
                     self.bisect(left, answers);
@@ -230,14 +232,29 @@ impl Worker {
         let keys = decide::keys(&operation.command);
         self.load(&account, &keys)?;
         self.expire_due(&account, &keys, operation)?;
-        if let Some(found) = self.find_earlier(operation)? {
-            return Ok(found);
+        let Some(idempotency) = &operation.idempotency else {
+            let event = self.ids.next();
+            return self.decide(operation, &account, event);
+        };
+        // The key is taken before the decision, which costs one statement instead of two, and given back when nothing
+        // was recorded under it.
+        let event = self.ids.next();
+        if !rows::claim_key(&self.connection, operation, idempotency, &event)? {
+            return self.earlier(operation, idempotency);
         }
+        let answer = self.decide(operation, &account, event)?;
+        if !matches!(&answer, Answer::Done(done) if done.event.is_some() && !done.replayed) {
+            rows::free_key(&self.connection, &operation.tenant, &idempotency.key)?;
+        }
+        Ok(answer)
+    }
+
+    fn decide(&mut self, operation: &Operation, account: &AccountKey, event: EventId) -> Result<Answer> {
         let state = match self.reservation_state(operation)? {
             Ok(state) => state,
             Err(answer) => return Ok(answer),
         };
-        let book = &self.account(&account).book;
+        let book = &self.account(account).book;
         let decision = match decide::decide(&operation.command, state, book, operation.now) {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Answer::Refused(refusal)),
@@ -245,7 +262,8 @@ impl Worker {
         let overrun = decision.lines.iter().map(|line| line.over).sum();
         let mut done = Done { event: None, quotas: Vec::new(), overrun, replayed: false, reservation: None };
         if !decision.lines.is_empty() {
-            done.event = Some(self.record(operation, &account, &decision)?);
+            self.record(operation, account, &decision, &event)?;
+            done.event = Some(event);
             done.reservation = decide::reservation_id(&operation.command).cloned();
         }
         done.quotas = decision.quotas;
@@ -331,21 +349,19 @@ impl Worker {
         self.load(account, &decide::keys(&expiry.command))?;
         let book = &self.account(account).book;
         match decide::decide(&expiry.command, State::Open, book, expiry.now) {
-            Ok(decision) => self.record(&expiry, account, &decision).map(|_| ()),
+            Ok(decision) => {
+                let event = self.ids.next();
+                self.record(&expiry, account, &decision, &event)
+            }
             Err(refusal) => Err(rows::broken("reservation", account.1.as_str(), &format!("{refusal:?}"))),
         }
     }
 
     /// The answer to an earlier request with the same key.
-    fn find_earlier(&mut self, operation: &Operation) -> Result<Option<Answer>> {
-        let Some(idempotency) = &operation.idempotency else { return Ok(None) };
-        let Some((event, hash)) = rows::find_key(&self.connection, &operation.tenant, &idempotency.key)? else {
-            return Ok(None);
-        };
-        if hash != idempotency.request_hash {
-            return Ok(Some(Answer::KeyReused));
-        }
-        self.replayed(&operation.tenant, &event).map(Some)
+    fn earlier(&mut self, operation: &Operation, idempotency: &Idempotency) -> Result<Answer> {
+        let found = rows::find_key(&self.connection, &operation.tenant, &idempotency.key)?;
+        let (event, hash) = found.ok_or_else(|| rows::broken("idempotency", &idempotency.key, "the row is gone"))?;
+        if hash == idempotency.request_hash { self.replayed(&operation.tenant, &event) } else { Ok(Answer::KeyReused) }
     }
 
     fn replayed(&mut self, tenant: &TenantId, event: &str) -> Result<Answer> {
@@ -365,15 +381,17 @@ impl Worker {
         }
     }
 
-    fn record(&mut self, operation: &Operation, account: &AccountKey, decision: &decide::Decision) -> Result<EventId> {
-        let event = self.ids.next();
-        rows::insert_event(&self.connection, operation, &event, &decision.lines)?;
-        if let Some(idempotency) = &operation.idempotency {
-            rows::insert_key(&self.connection, operation, idempotency, &event)?;
-        }
+    fn record(
+        &mut self,
+        operation: &Operation,
+        account: &AccountKey,
+        decision: &decide::Decision,
+        event: &EventId,
+    ) -> Result<()> {
+        rows::insert_event(&self.connection, operation, event, &decision.lines)?;
         match &decision.reservation {
             Some(ReservationChange::Open(holds)) => rows::insert_reservation(&self.connection, operation, holds)?,
-            Some(ReservationChange::End(state)) => rows::end_reservation(&self.connection, operation, *state, &event)?,
+            Some(ReservationChange::End(state)) => rows::end_reservation(&self.connection, operation, *state, event)?,
             None => {}
         }
         for line in &decision.lines {
@@ -384,7 +402,7 @@ impl Worker {
         self.batch.changes.push(Change { tenant, customer, features });
         self.batch.first_event.get_or_insert_with(|| event.clone());
         self.behind.last_event = Some(event.clone());
-        Ok(event)
+        Ok(())
     }
 
     /// Changes a counter in memory, so that it can be taken back and will be written.
@@ -458,14 +476,5 @@ impl Behind {
 
     fn len(&self) -> usize {
         self.writing.len() + self.waiting.len()
-    }
-}
-
-/// One error for several callers.
-fn same(error: &Error) -> Error {
-    match error {
-        Error::Full => Error::Full,
-        Error::Away(why) => Error::Away(why.clone()),
-        other => Error::Away(format!("the gate could not record this: {other}")),
     }
 }

@@ -220,16 +220,23 @@ pub(super) fn find_key(connection: &Connection, tenant: &TenantId, key: &str) ->
     find(connection, text, [tenant.as_str(), key], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-pub(super) fn insert_key(
+/// Takes a key for an event; false when it stands for another one already.
+pub(super) fn claim_key(
     connection: &Connection,
     operation: &Operation,
     idempotency: &Idempotency,
     event: &EventId,
-) -> Result<()> {
-    let text = "INSERT INTO idempotency (tenant_id, idem_key, request_hash, event_id, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+) -> Result<bool> {
+    let text = "INSERT OR IGNORE INTO idempotency (tenant_id, idem_key, request_hash, event_id, at) VALUES (?1, ?2, ?3, ?4, ?5)";
     let at = operation.now.as_micros();
     let values = params![operation.tenant.as_str(), idempotency.key, idempotency.request_hash, event.as_str(), at];
-    run(connection, text, values)
+    let taken = connection.prepare_cached(text).and_then(|mut s| s.execute(values)).map_err(failed)?;
+    Ok(taken == 1)
+}
+
+/// Gives a key back under which nothing was recorded.
+pub(super) fn free_key(connection: &Connection, tenant: &TenantId, key: &str) -> Result<()> {
+    run(connection, "DELETE FROM idempotency WHERE tenant_id = ?1 AND idem_key = ?2", [tenant.as_str(), key])
 }
 
 pub(super) fn answer_rows(connection: &Connection, tenant: &TenantId, event: &str) -> Result<Vec<AnswerRow>> {

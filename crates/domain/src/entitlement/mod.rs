@@ -318,3 +318,6 @@ fn access_end(customer: &Customer, valid_until: Option<Timestamp>) -> Option<Tim
     let access = customer.subscription.as_ref().and_then(|s| s.access_until);
     [valid_until, access].into_iter().flatten().min()
 }
+
+#[cfg(test)]
+mod tests;

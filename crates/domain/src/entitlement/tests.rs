@@ -1,0 +1,217 @@
+//! What a customer may use, and why not.
+
+use super::*;
+use crate::catalog::Plan;
+use crate::id::TenantId;
+use crate::time::Zone;
+
+const NOW: Timestamp = Timestamp::from_micros(1_736_899_200_000_000);
+
+fn granted(limit: i64, limit_type: LimitType) -> PlanFeature {
+    PlanFeature {
+        enabled: true,
+        limit,
+        limit_type,
+        reset: Reset::CalendarMonth,
+        thresholds: Thresholds::default(),
+        fail_open: 0,
+    }
+}
+
+fn key(text: &str) -> FeatureKey {
+    FeatureKey::stored(text)
+}
+
+fn catalog() -> Catalog {
+    let kinds = [
+        ("calls", FeatureKind::Counter),
+        ("storage", FeatureKind::Gauge),
+        ("export", FeatureKind::Flag),
+        ("off", FeatureKind::Counter),
+        ("elsewhere", FeatureKind::Counter),
+    ];
+    let feature = |(name, kind)| (key(name), Feature { key: key(name), name: name.into(), kind, unit: None });
+    let off = PlanFeature { enabled: false, ..granted(5, LimitType::Hard) };
+    let grants = [
+        ("calls", granted(100, LimitType::Hard)),
+        ("storage", granted(50, LimitType::Hard)),
+        ("export", granted(0, LimitType::Hard)),
+        ("off", off),
+    ];
+    let plan = Plan {
+        id: PlanId::from_bits(1),
+        slug: "pro".into(),
+        name: "Pro".into(),
+        version: 4,
+        active: true,
+        contact_sales: false,
+        position: 1,
+        features: grants.into_iter().map(|(name, granted)| (key(name), granted)).collect(),
+    };
+    Catalog {
+        tenant: TenantId::stored("ten_1"),
+        epoch: 20,
+        enforced: true,
+        zone: Zone::UTC,
+        clock_offset: 0,
+        features: kinds.into_iter().map(feature).collect(),
+        plans: [(plan.id.clone(), plan)].into(),
+    }
+}
+
+fn customer() -> Customer {
+    let subscription = Subscription {
+        id: SubscriptionId::from_bits(1),
+        plan: PlanId::from_bits(1),
+        price: None,
+        status: SubscriptionStatus::Active,
+        access_until: None,
+    };
+    Customer {
+        id: CustomerId::from_bits(1),
+        version: 30,
+        anchor: Timestamp::EPOCH,
+        suspended: false,
+        subscription: Some(subscription),
+        overrides: Vec::new(),
+        grants: Vec::new(),
+    }
+}
+
+fn with_status(status: SubscriptionStatus, access_until: Option<Timestamp>) -> Customer {
+    let mut customer = customer();
+    let subscription = customer.subscription.take().map(|s| Subscription { status, access_until, ..s });
+    Customer { subscription, ..customer }
+}
+
+fn of(customer: &Customer, feature: &str) -> Result<Entitlement, Barred> {
+    resolve(&catalog(), customer, &key(feature), NOW)
+}
+
+#[test]
+fn a_plan_grants_its_limits() {
+    let calls = of(&customer(), "calls").expect("it is granted");
+    assert_eq!((calls.limit, calls.limit_type, calls.version), (Some(100), LimitType::Hard, 30));
+    assert_eq!(calls.period.start, Timestamp::parse("2025-01-01T00:00:00Z").expect("a time"));
+    assert_eq!((calls.plan_key.period_start, calls.valid_until), (calls.period.start, calls.period.end));
+    let origin = Origin { plan: Some("pro".into()), plan_version: 4, plan_limit: Some(100), overridden: false };
+    assert_eq!(calls.origin, origin);
+    let storage = of(&customer(), "storage").expect("it is granted");
+    assert_eq!((storage.period, storage.valid_until), (Period::FOREVER, None), "a gauge never resets");
+    let export = of(&customer(), "export").expect("it is granted");
+    assert_eq!((export.limit, export.limit_type), (None, LimitType::Unlimited), "a flag has no number");
+}
+
+#[test]
+fn the_reasons_have_an_order() {
+    let suspended = Customer { suspended: true, ..with_status(SubscriptionStatus::Expired, None) };
+    let ended = with_status(SubscriptionStatus::Expired, None);
+    let alone = Customer { subscription: None, ..customer() };
+    let table = [
+        (&suspended, "unknown", Barred::UnknownFeature),
+        (&suspended, "off", Barred::Suspended),
+        (&ended, "off", Barred::NoSubscription),
+        (&alone, "calls", Barred::NoSubscription),
+        (&customer(), "off", Barred::NotInPlan),
+        (&customer(), "elsewhere", Barred::NotInPlan),
+    ];
+    for (customer, feature, expected) in table {
+        assert_eq!(of(customer, feature), Err(expected), "{feature}");
+    }
+    let mut gone = customer();
+    gone.subscription = gone.subscription.map(|s| Subscription { plan: PlanId::from_bits(9), ..s });
+    assert_eq!(of(&gone, "calls"), Err(Barred::NoSubscription), "a plan that is not there");
+}
+
+#[test]
+fn a_subscription_lets_in_while_it_is_live() {
+    use SubscriptionStatus::{Active, Canceled, Expired, PastDue, Paused, Pending, Trialing};
+    let (later, now) = (Some(NOW.plus_micros(1)), Some(NOW));
+    let table = [
+        (Trialing, None, true),
+        (Active, None, true),
+        (PastDue, later, true),
+        (PastDue, now, false),
+        (PastDue, None, false),
+        (Canceled, later, true),
+        (Canceled, now, false),
+        (Canceled, None, false),
+        (Paused, later, false),
+        (Pending, later, false),
+        (Expired, later, false),
+    ];
+    for (status, until, live) in table {
+        let found = of(&with_status(status, until), "calls");
+        assert_eq!(found.is_ok(), live, "{status:?} until {until:?}");
+        if let Ok(found) = found {
+            assert_eq!(found.valid_until, until.or(found.period.end), "it ends with its access");
+        }
+    }
+}
+
+#[test]
+fn an_override_replaces_the_plans_limit_until_it_ends() {
+    let own =
+        |limit, until| Customer { overrides: vec![Override { feature: key("calls"), limit, until }], ..customer() };
+    let resolved = |customer: &Customer| {
+        let found = of(customer, "calls").expect("it is granted");
+        (found.limit, found.limit_type, found.origin.overridden, found.valid_until)
+    };
+    let month = of(&customer(), "calls").expect("it is granted").valid_until;
+    let later = NOW.plus_seconds(1);
+    assert_eq!(resolved(&own(Some(7), None)), (Some(7), LimitType::Hard, true, month));
+    assert_eq!(resolved(&own(Some(0), Some(later))), (Some(0), LimitType::Hard, true, Some(later)));
+    assert_eq!(resolved(&own(None, None)), (None, LimitType::Unlimited, true, month));
+    assert_eq!(resolved(&own(Some(7), Some(NOW))), (Some(100), LimitType::Hard, false, month), "it ended just now");
+    let plan_limit = of(&own(Some(7), None), "calls").expect("it is granted").origin.plan_limit;
+    assert_eq!(plan_limit, Some(100), "the explanation knows both");
+    assert_eq!(of(&own(Some(7), None), "storage").expect("it is granted").limit, Some(50), "only its feature");
+    assert_eq!(of(&own(Some(7), None), "off"), Err(Barred::NotInPlan), "a number does not grant a feature");
+}
+
+#[test]
+fn live_packs_of_the_feature_are_credits_in_their_order() {
+    let pack = |number, feature, amount, expires_at| Grant {
+        id: GrantId::from_bits(number),
+        feature: key(feature),
+        amount,
+        expires_at,
+    };
+    let soon = Some(NOW.plus_seconds(9));
+    let grants = vec![
+        pack(5, "calls", 10, Some(NOW)),
+        pack(4, "calls", 20, soon),
+        pack(3, "storage", 30, None),
+        pack(2, "calls", 40, None),
+    ];
+    let found = of(&Customer { grants, ..customer() }, "calls").expect("it is granted");
+    let expected = [(4, 20), (2, 40)]
+        .map(|(number, amount)| (CounterKey::grant(&key("calls"), &GrantId::from_bits(number)), amount));
+    assert_eq!(found.grants, expected);
+    assert_eq!(found.valid_until, soon, "resolved anew when the first of them ends");
+    assert_eq!(found.counter_keys().count(), 3);
+}
+
+#[test]
+fn a_tenant_that_does_not_enforce_refuses_only_what_it_does_not_know() {
+    let open = Catalog { enforced: false, ..catalog() };
+    let stranger = Customer { subscription: None, suspended: true, ..customer() };
+    for feature in ["calls", "off", "elsewhere"] {
+        let found = resolve(&open, &stranger, &key(feature), NOW).expect("nothing is refused");
+        assert_eq!((found.limit, found.limit_type), (None, LimitType::Unlimited), "{feature}");
+        assert_eq!(found.period.start, Timestamp::parse("2025-01-01T00:00:00Z").expect("a time"), "it is counted");
+    }
+    assert_eq!(resolve(&open, &stranger, &key("unknown"), NOW), Err(Barred::UnknownFeature));
+}
+
+#[test]
+fn what_was_lost_meanwhile_can_still_be_settled() {
+    let alone = Customer { subscription: None, ..customer() };
+    let nothing = resolve_or_nothing(&catalog(), &alone, &key("storage"), NOW);
+    assert_eq!((nothing.limit, nothing.kind, nothing.valid_until), (Some(0), FeatureKind::Gauge, Some(NOW)));
+    let there = resolve_or_nothing(&catalog(), &customer(), &key("calls"), NOW);
+    assert_eq!(there.limit, Some(100));
+    let began = Period { start: Timestamp::EPOCH, end: Some(NOW) };
+    let counted = there.in_period(began);
+    assert_eq!((counted.period, counted.plan_key.period_start), (began, Timestamp::EPOCH), "where it began");
+}
