@@ -20,18 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// Open connections of the process.
-const CONNECTIONS_MAX: usize = 12_000;
-/// Open connections of one address, except from this machine (a proxy).
-const CONNECTIONS_OF_ADDRESS_MAX: usize = 512;
-/// A connection that says nothing is closed.
-const FIRST_BYTE: Duration = Duration::from_secs(5);
-/// Headers must be complete by then.
-const HEADERS: Duration = Duration::from_secs(10);
-/// Bytes of headers.
-const HEADER_BYTES_MAX: usize = 64 * 1024;
-/// Requests in progress may go on for so long after a stop.
-pub const DRAIN: Duration = Duration::from_secs(30);
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_OF_ADDRESS_MAX, DRAIN, FIRST_BYTE, HEADER_BYTES_MAX, HEADERS};
+
+/// The same for HTTP/2, which counts in 32 bits.
+const HTTP2_HEADER_BYTES_MAX: u32 = 64 * 1024;
 /// After an accept error (no descriptors left) the loop waits a little instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -75,7 +67,7 @@ impl Drop for Place {
 pub async fn serve(listener: TcpListener, router: Router, tasks: &TaskTracker, stopping: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BYTES_MAX);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(64 * 1024).max_concurrent_streams(128);
+    builder.http2().timer(TokioTimer::new()).max_header_list_size(HTTP2_HEADER_BYTES_MAX).max_concurrent_streams(128);
     let builder = Arc::new(builder);
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -122,18 +114,33 @@ impl Connection {
         _places: (OwnedSemaphorePermit, Place),
     ) {
         let _not_fatal = stream.set_nodelay(true);
-        if !matches!(tokio::time::timeout(FIRST_BYTE, stream.readable()).await, Ok(Ok(()))) {
+        // `readable` may be true of a silent connection; only a byte is proof.
+        if !matches!(tokio::time::timeout(FIRST_BYTE, stream.peek(&mut [0])).await, Ok(Ok(1..))) {
             return;
         }
         let peer = Peer(self.peer.to_string().into());
+        let begun = CancellationToken::new();
+        let first_request = begun.clone();
         let service = self.router.map_request(move |mut request: Request<Incoming>| {
+            begun.cancel();
             request.extensions_mut().insert(peer.clone());
             request.map(axum::body::Body::new)
         });
         let connection =
             self.builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
-        if let Err(error) = watcher.watch(connection.into_owned()).await {
-            tracing::debug!(%error, "a connection ended early");
+        // The time for headers of HTTP/1 does not cover a connection that may still become HTTP/2.
+        let late = async {
+            if tokio::time::timeout(HEADERS, first_request.cancelled()).await.is_ok() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = watcher.watch(connection.into_owned()) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+            }
+            () = late => tracing::debug!("a connection brought no request in time"),
         }
     }
 }

@@ -9,6 +9,7 @@ mod cli;
 mod cx;
 mod error;
 mod http;
+mod limits;
 mod listen;
 mod live;
 mod start;

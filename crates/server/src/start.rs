@@ -52,7 +52,9 @@ const ENDING: Duration = Duration::from_secs(20);
 pub fn log(filter: &str, json: bool) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written, as on a full disk, is lost; to complain of it on stderr would panic whoever logs.
+    let logs = tracing_subscriber::fmt().log_internal_errors(false);
+    let logs = logs.with_env_filter(filter).with_writer(std::io::stderr);
     if json { logs.json().init() } else { logs.with_target(false).init() }
 }
 

@@ -220,7 +220,8 @@ CREATE TABLE node (
   started_at BIGINT NOT NULL,
   seen_at BIGINT NOT NULL,
   low TEXT NOT NULL,
-  followed_seq BIGINT NOT NULL
+  followed_seq BIGINT NOT NULL,
+  followed_event TEXT NOT NULL
 );
 
 CREATE TABLE usage_rollup (

@@ -13,9 +13,6 @@ use crate::db::{Db, Tx, sql};
 use crate::error::{Error, Result};
 use crate::gate::{Change, Held, holds_from_json};
 
-/// Events that one read may walk through.
-const EVENTS_MAX: i64 = 20_000;
-
 /// A reservation with who made it.
 #[derive(Debug, Clone)]
 pub struct Reservation {
@@ -151,60 +148,6 @@ pub async fn find_decision(db: &Db, tenant: &TenantId, id: &DecisionId) -> Resul
         .await
 }
 
-/// Units used in one hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
-pub struct HourRow {
-    /// The hour's start, in microseconds.
-    pub hour: i64,
-    /// Units.
-    pub used: i64,
-}
-
-const HOUR_MICROS: i64 = 3_600_000_000;
-
-/// What a customer used of a feature, hour by hour: what the follower has summed, and what it has not reached yet.
-pub async fn history(
-    db: &Db,
-    tenant: &TenantId,
-    (customer, feature): (&CustomerId, &FeatureKey),
-    (from, to): (Timestamp, Timestamp),
-) -> Result<Vec<HourRow>> {
-    let reached = followed(db).await?;
-    let mut hours: BTreeMap<i64, i64> = BTreeMap::new();
-    let summed: Vec<HourRow> =
-        sql!("SELECT hour, used FROM usage_rollup WHERE tenant_id = $1 AND customer_id = $2 AND feature = $3 AND hour >= $4 AND hour < $5 ORDER BY hour")
-            .bind(tenant)
-            .bind(customer)
-            .bind(feature)
-            .bind(from.as_micros().div_euclid(HOUR_MICROS).saturating_mul(HOUR_MICROS))
-            .bind(to)
-            .all(db)
-            .await?;
-    for row in summed {
-        hours.insert(row.hour, row.used);
-    }
-    for (node, seq) in reached {
-        for batch in batches_after(db, node, seq, EVENTS_MAX).await? {
-            for line in lines_of(db, &batch, tenant).await? {
-                if line.customer_id == customer.as_str() && line.feature == feature.as_str() {
-                    *hours.entry(hour_of(line.at)).or_default() += line.amount;
-                }
-            }
-        }
-    }
-    let inside = |hour: &i64| *hour + HOUR_MICROS > from.as_micros() && *hour < to.as_micros();
-    Ok(hours.into_iter().filter(|(hour, _)| inside(hour)).map(|(hour, used)| HourRow { hour, used }).collect())
-}
-
-fn hour_of(at: i64) -> i64 {
-    at.div_euclid(HOUR_MICROS).saturating_mul(HOUR_MICROS)
-}
-
-/// How far each node's batches have been summed.
-async fn followed(db: &Db) -> Result<Vec<(i64, i64)>> {
-    sql!("SELECT node, followed_seq FROM node ORDER BY node").all(db).await
-}
-
 /// A committed batch.
 #[derive(Debug, Clone, FromRow)]
 pub struct BatchRow {
@@ -244,15 +187,13 @@ pub async fn first_batches(db: &Db) -> Result<Vec<(i64, i64)>> {
 struct MovedRow {
     customer_id: String,
     feature: String,
-    amount: i64,
-    at: i64,
 }
 
 async fn lines_of(db: &Db, batch: &BatchRow, tenant: &TenantId) -> Result<Vec<MovedRow>> {
     if !tenants_of(batch).iter().any(|t| t == tenant) {
         return Ok(Vec::new());
     }
-    sql!("SELECT customer_id, feature, amount, at FROM usage_event WHERE tenant_id = $1 AND event_id >= $2 AND event_id <= $3 AND node = $4")
+    sql!("SELECT customer_id, feature FROM usage_event WHERE tenant_id = $1 AND event_id >= $2 AND event_id <= $3 AND node = $4")
         .bind(tenant)
         .bind(&batch.first_event)
         .bind(&batch.last_event)
@@ -261,7 +202,7 @@ async fn lines_of(db: &Db, batch: &BatchRow, tenant: &TenantId) -> Result<Vec<Mo
         .await
 }
 
-fn tenants_of(batch: &BatchRow) -> Vec<TenantId> {
+pub(crate) fn tenants_of(batch: &BatchRow) -> Vec<TenantId> {
     let names: Vec<String> = serde_json::from_str(&batch.tenants).unwrap_or_default();
     names.into_iter().map(TenantId::stored).collect()
 }
@@ -281,54 +222,6 @@ pub async fn changes_of(db: &Db, batch: &BatchRow) -> Result<Vec<Change>> {
         }));
     }
     Ok(changes)
-}
-
-/// Sums the next batches of a node into hours, in one transaction with the place it reached. Answers whether there is
-/// more to do.
-pub async fn follow(db: &Db, node: i64, batches_max: i64) -> Result<bool> {
-    let reached: Option<(i64,)> = sql!("SELECT followed_seq FROM node WHERE node = $1").bind(node).find(db).await?;
-    let Some((seq,)) = reached else { return Ok(false) };
-    let batches = batches_after(db, node, seq, batches_max).await?;
-    let Some(last) = batches.last().map(|batch| batch.seq) else { return Ok(false) };
-    let mut hours: BTreeMap<(TenantId, String, String, i64), (i64, i64)> = BTreeMap::new();
-    for batch in &batches {
-        for tenant in tenants_of(batch) {
-            for line in lines_of(db, batch, &tenant).await? {
-                let hour = hour_of(line.at);
-                let sum = hours.entry((tenant.clone(), line.customer_id, line.feature, hour)).or_default();
-                *sum = (sum.0 + line.amount, sum.1 + 1);
-            }
-        }
-    }
-    let mut tx = db.begin().await?;
-    let moved = sql!("UPDATE node SET followed_seq = $3 WHERE node = $1 AND followed_seq = $2")
-        .bind(node)
-        .bind(seq)
-        .bind(last)
-        .execute(&mut tx)
-        .await?;
-    if moved == 0 {
-        // Another process followed the same batches first; its sums stand.
-        return Ok(true);
-    }
-    for ((tenant, customer, feature, hour), (used, events)) in hours {
-        sql!("INSERT INTO usage_rollup (tenant_id, customer_id, feature, hour, used, events) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, customer_id, feature, hour) DO UPDATE SET used = usage_rollup.used + excluded.used, events = usage_rollup.events + excluded.events")
-            .bind(&tenant)
-            .bind(customer)
-            .bind(feature)
-            .bind(hour)
-            .bind(used)
-            .bind(events)
-            .execute(&mut tx)
-            .await?;
-    }
-    tx.commit().await?;
-    Ok(i64::try_from(batches.len()).unwrap_or(0) == batches_max)
-}
-
-/// The nodes whose batches may still have to be summed.
-pub async fn nodes(db: &Db) -> Result<Vec<i64>> {
-    Ok(followed(db).await?.into_iter().map(|(node, _)| node).collect())
 }
 
 /// Drops batch rows that every listener has long passed: those summed and older than `before`, except each node's last.

@@ -14,13 +14,12 @@ use store::gate::Seen;
 
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
+use crate::limits::TEXT_CHARS_MAX;
 
 /// Customers kept in memory.
 const CUSTOMERS_MAX: u64 = 50_000;
 /// Names of a customer are remembered for so long without use.
 const IDLE: Duration = Duration::from_mins(10);
-/// The longest external id, name or address.
-pub const TEXT_CHARS_MAX: usize = 200;
 
 /// A customer as a decision needs it, with what has been worked out already.
 pub struct Account {
@@ -82,7 +81,7 @@ impl Customers {
     /// Reads a customer anew.
     pub async fn reload(&self, cx: &Cx, name: &str) -> Result<Arc<Account>> {
         let tenant = cx.tenant.id();
-        let row = store::customer::find(&cx.app.db, tenant, name).await?.ok_or_else(unknown)?;
+        let row = get(cx, name).await?;
         let customer = store::customer::load(&cx.app.db, tenant, &row).await?;
         let account = Arc::new(Account { customer, epoch: cx.tenant.row.epoch, entitlements: RwLock::default() });
         self.accounts.insert((tenant.clone(), name.into()), account.clone());
@@ -143,7 +142,8 @@ async fn find_external(cx: &Cx, new: &NewCustomer) -> Result<Option<CustomerRow>
     }
 }
 
-fn check(new: &NewCustomer) -> Result<()> {
+/// Checks what people write about a customer.
+pub fn check(new: &NewCustomer) -> Result<()> {
     let fields = [("/externalId", &new.external_id), ("/email", &new.email), ("/name", &new.name)];
     for (pointer, value) in fields {
         if let Some(value) = value {
@@ -220,6 +220,10 @@ pub async fn subscribe(
 
 /// A customer's own row.
 pub async fn get(cx: &Cx, name: &str) -> Result<CustomerRow> {
+    // PostgreSQL has no text with a zero byte.
+    if name.contains('\0') {
+        return Err(unknown());
+    }
     store::customer::find(&cx.app.db, cx.tenant.id(), name).await?.ok_or_else(unknown)
 }
 

@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use crate::cx::Cx;
 use crate::error::{Error, Result};
-
-/// The longest key that a caller may send.
-pub const KEY_BYTES_MAX: usize = 255;
+use crate::limits::KEY_BYTES_MAX;
 
 /// The identity of a request: its key within (principal, route), and its parsed body (SPEC §13). The tenant is added
 /// by the store.

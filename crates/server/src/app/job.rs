@@ -1,6 +1,7 @@
 //! All future work is a row with a due time: `tick` does what is due and says when it wants to be called again.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use domain::id::JobId;
 use domain::time::Timestamp;
@@ -17,8 +18,12 @@ const JOBS_AT_ONCE: i64 = 50;
 const LEASE_SECONDS: i64 = 60;
 /// The longest pause between two looks, in seconds.
 pub const PAUSE_SECONDS_MAX: i64 = 5;
-/// Batches that one run sums, so that a run stays short.
-const FOLLOW_BATCHES: i64 = 500;
+/// Batches summed in one step, so that the gate never waits long.
+const FOLLOW_BATCHES: i64 = 16;
+/// After a step the follower rests this many times as long, so that it takes little from the gate under load.
+const FOLLOW_REST: u32 = 12;
+/// A run ends after so long, well inside its lease; the next goes on.
+const FOLLOW_RUN: Duration = Duration::from_secs(20);
 /// How long batch rows are kept for listeners that come back, in seconds.
 const BATCHES_KEPT_SECONDS: i64 = 3_600;
 /// How long idempotency keys and explanations are kept, in seconds: 35 days.
@@ -125,8 +130,16 @@ async fn expire_reservations(app: &Arc<App>) -> Result<()> {
 }
 
 async fn follow_counters(app: &App) -> Result<()> {
-    for node in store::usage::nodes(&app.db).await? {
-        while store::usage::follow(&app.db, node, FOLLOW_BATCHES).await? {}
+    let began = Instant::now();
+    for node in store::rollup::nodes(&app.db).await? {
+        let mut step = Instant::now();
+        while store::rollup::follow(&app.db, node, FOLLOW_BATCHES).await? {
+            if began.elapsed() > FOLLOW_RUN || app.stopping.is_cancelled() {
+                return Ok(());
+            }
+            tokio::time::sleep(step.elapsed() * FOLLOW_REST).await;
+            step = Instant::now();
+        }
     }
     Ok(())
 }

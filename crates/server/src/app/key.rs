@@ -107,7 +107,7 @@ fn generate(live: bool) -> Result<String> {
 /// Makes a key. Answers its row and the secret, which is not shown again.
 pub async fn create(cx: &Cx, name: &str, scopes: &[Scope], expires_at: Option<Timestamp>) -> Result<(KeyRow, String)> {
     let chars = name.chars().count();
-    if chars == 0 || chars > 100 {
+    if chars == 0 || chars > 100 || name.chars().any(char::is_control) {
         return Err(Error::field("/name", "use 1 to 100 characters that say where the key is used"));
     }
     if scopes.is_empty() {
@@ -146,6 +146,11 @@ pub async fn create(cx: &Cx, name: &str, scopes: &[Scope], expires_at: Option<Ti
     .await?;
     tx.commit().await?;
     Ok((row, secret))
+}
+
+/// Whether a key that was let in may still be used.
+pub async fn is_good(cx: &Cx, key: &KeyId) -> Result<bool> {
+    Ok(store::key::is_good(&cx.app.db, cx.tenant.id(), key, crate::cx::now()).await?)
 }
 
 /// The keys of the tenant.

@@ -47,12 +47,13 @@ pub struct SignedIn {
 /// Registers a person with a customer of their own. The answer does not tell whether the address was known.
 pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>) -> Result<()> {
     let email = address(email)?;
+    let new = customer::NewCustomer { email: Some(email.clone()), name: name.clone(), ..Default::default() };
+    customer::check(&new)?;
     let hash = cx.app.passwords.hash(password).await?;
     if store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await?.is_some() {
         // The owner of the address is told by mail once mails are sent; the caller learns nothing.
         return Ok(());
     }
-    let new = customer::NewCustomer { email: Some(email.clone()), name: name.clone(), ..Default::default() };
     let mut tx = cx.app.db.begin().await?;
     let row = customer::insert(&mut tx, cx, &new).await?;
     let user = UserRow {
@@ -75,7 +76,7 @@ pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>
 /// Reads an address: trimmed, lower case, plausible.
 pub fn address(text: &str) -> Result<String> {
     let email = text.trim().to_lowercase();
-    let plausible = email.len() <= customer::TEXT_CHARS_MAX
+    let plausible = email.len() <= crate::limits::TEXT_CHARS_MAX
         && email
             .split_once('@')
             .is_some_and(|(local, host)| !local.is_empty() && host.len() > 2 && !host.contains('@'))

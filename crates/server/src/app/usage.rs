@@ -1,5 +1,6 @@
 //! Use of features: consume, check, reserve, settle, release, gauges, corrections and reading.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::entitlement::{Barred, Entitlement, resolve_or_nothing};
@@ -14,13 +15,8 @@ use super::customer::{self, Account};
 use super::refusal;
 use crate::cx::{Actor, Cx, id_bits};
 use crate::error::{Code, Error, Result};
+use crate::limits::ITEMS_MAX;
 
-/// Items of one action.
-pub const ITEMS_MAX: usize = 32;
-/// Actions of one batch.
-pub const BATCH_MAX: usize = 1_000;
-/// Bytes of the free text beside an event.
-pub const METADATA_BYTES_MAX: usize = 4_096;
 /// How often an operation is prepared again because an admin changed something at the same moment.
 const PREPARE_MAX: usize = 16;
 
@@ -55,6 +51,14 @@ impl From<Error> for Unprepared {
 pub async fn consume(cx: &Cx, action: &Action) -> Result<Done> {
     let customer = acting_for(cx, action.customer.as_deref())?;
     submit(cx, &customer, action, |cx, account| Ok(Command::Consume(items(cx, account, &action.items)?))).await
+}
+
+/// Reads the customers of a batch into memory, so that its actions reach the gate in their order: one that had to wait
+/// for its customer would be overtaken.
+pub async fn read_ahead(cx: &Cx, named: impl Iterator<Item = Option<&str>>) {
+    let named: BTreeSet<_> = named.filter_map(|name| acting_for(cx, name).ok()).collect();
+    let reading = named.iter().map(|customer| cx.app.customers.get(cx, customer));
+    let _each_action_tells_who_is_unknown = futures_util::future::join_all(reading).await;
 }
 
 /// Says whether [`consume`] would be allowed, and records nothing.
@@ -390,11 +394,11 @@ pub async fn history(
     customer: &str,
     feature: &FeatureKey,
     (from, to): (Timestamp, Timestamp),
-) -> Result<Vec<store::usage::HourRow>> {
+) -> Result<Vec<store::rollup::HourRow>> {
     if !cx.tenant.catalog.features.contains_key(feature) {
         return Err(refusal::unknown_feature(cx, feature));
     }
     let account = cx.app.customers.get(cx, customer).await?;
     let id = &account.customer.id;
-    Ok(store::usage::history(&cx.app.db, cx.tenant.id(), (id, feature), (from, to)).await?)
+    Ok(store::rollup::history(&cx.app.db, cx.tenant.id(), (id, feature), (from, to)).await?)
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRequest as _, Multipart, Path, Query, Request, State};
+use axum::extract::{FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -17,15 +17,15 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::auth::{AiRun, Authed, SignedIn};
+use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
 use super::wire::{QuotaBody, QuotaMap, quota_map};
 use crate::app::ai::{self, Outcome, Request as AiRequest, Started, Update};
 use crate::app::component::{Component, Draw};
 use crate::cx::{App, Cx};
 use crate::error::{Code, Error};
+use crate::limits::AI_BODY_BYTES_MAX;
 
-/// Bytes of one call's body, files included.
-pub const BODY_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Updates that wait for a slow reader.
 const UPDATES_MAX: usize = 64;
 
@@ -116,6 +116,7 @@ pub async fn run(
 /// The input: a JSON body, plain text, or a form with fields and files.
 async fn input(request: Request, app: &Arc<App>) -> Result<Value, Failed> {
     let media_type = media_type(request.headers());
+    let request = super::body::of_size(request, AI_BODY_BYTES_MAX).await?;
     match media_type.as_str() {
         "application/json" => super::body::parse(&super::body::read(request, app).await?),
         "multipart/form-data" => form(Multipart::from_request(request, app).await.map_err(|_| bad_form())?).await,

@@ -1,12 +1,18 @@
 //! Reading JSON bodies: what is wrong is told with a pointer to the field.
 
+use std::marker::PhantomData;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
-use serde::de::DeserializeOwned;
+use http_body_util::BodyExt as _;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Failed;
 use crate::error::{Code, Error};
+use crate::limits::BODY_BYTES_MAX;
 
 /// A JSON body.
 #[derive(Debug)]
@@ -17,9 +23,57 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
         require_json(request.headers())?;
+        let request = of_size(request, BODY_BYTES_MAX).await?;
         let bytes = read(request, state).await?;
-        Ok(Self(parse(&bytes)?))
+        let Object(body) = parse(&bytes)?;
+        Ok(Self(body))
     }
+}
+
+/// An object. A derived struct alone would take an array of its fields, too.
+pub struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// Reads the members of an object.
+struct Members<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
+}
+
+/// A list of objects, for a field.
+pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(objects.into_iter().map(|Object(object)| object).collect())
+}
+
+/// Refuses a body that says itself that it is too large. Up to four times of what is allowed is read all the same:
+/// closing a connection with bytes unread resets it, and the client would not see the answer.
+pub async fn of_size(request: Request, bytes_max: usize) -> Result<Request, Failed> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_none_or(|length: usize| length <= bytes_max) {
+        return Ok(request);
+    }
+    let mut body = http_body_util::Limited::new(request.into_body(), bytes_max.saturating_mul(4));
+    while let Some(Ok(_)) = body.frame().await {}
+    Err(too_large().into())
+}
+
+fn too_large() -> Error {
+    Error::new(Code::BodyTooLarge, "Send less at once; docs/api.md has the limits.")
 }
 
 /// Reads a whole body, within the route's limit.
@@ -27,7 +81,7 @@ pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
     Bytes::from_request(request, state).await.map_err(|rejection| {
         let too_large = rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE;
         let error = if too_large {
-            Error::new(Code::BodyTooLarge, "Send less at once; docs/api.md has the limits.")
+            self::too_large()
         } else {
             Error::new(Code::MalformedJson, "The body could not be read to its end.")
         };

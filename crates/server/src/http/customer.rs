@@ -1,7 +1,6 @@
 //! Customers and browser tokens for the integrator's server; the subscription for its owner.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::catalog::{Catalog, FeatureKind, LimitType, Plan, PlanFeature};
@@ -14,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::auth::{Authed, CustomersWrite, TokensMint, UsageRead};
 use super::body::Body;
+use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
 use crate::app::customer::{self, NewCustomer};
 use crate::app::token::BROWSER_SECONDS_MAX;
@@ -186,9 +186,9 @@ pub struct PlanFeatureBody {
     responses((status = 200, body = SubscriptionAnswer), (status = 404, body = Problem)))]
 pub async fn subscription(
     cx: Authed<UsageRead>,
-    query: axum::extract::Query<super::usage::CustomerQuery>,
+    Query(query): Query<super::usage::CustomerQuery>,
 ) -> Result<Json<SubscriptionAnswer>, Failed> {
-    let name = acting_for(&cx, query.0.customer())?;
+    let name = acting_for(&cx, query.customer())?;
     let row = customer::get(&cx, &name).await?;
     let id = CustomerId::stored(row.customer_id.as_str());
     let Some(current) = customer::subscription(&cx, &id).await? else {

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::Value;
 use utoipa::Modify;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use super::params::Path;
 use super::problem::Failed;
 use crate::error::{Code, Error};
 

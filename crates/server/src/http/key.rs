@@ -1,7 +1,6 @@
 //! API keys.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::id::KeyId;
@@ -13,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::auth::{Admin, Authed};
 use super::body::Body;
+use super::params::Path;
 use super::problem::{Failed, Problem};
 use crate::app::key;
 use crate::error::{Code, Error};

@@ -9,6 +9,7 @@ mod health;
 mod key;
 mod names;
 mod page;
+mod params;
 mod plan;
 mod problem;
 mod realtime;
@@ -17,7 +18,7 @@ mod usage;
 mod wire;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -34,13 +35,9 @@ use utoipa_axum::routes;
 
 use crate::cx::{App, id_bits};
 use crate::error::{Code, Error};
+use crate::limits::{AI_BODY_BYTES_MAX, BODY_BYTES_MAX, BODY_STALL};
 use docs::Security;
 use problem::{Failed, REQUEST_ID};
-
-/// Bytes of an ordinary body.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// A body that stands still for so long is given up.
-const BODY_STALL: Duration = Duration::from_secs(10);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -86,7 +83,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::max(ai::BODY_BYTES_MAX)))
+        .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::max(AI_BODY_BYTES_MAX)))
 }
 
 /// The OpenAPI document as JSON, as it is committed.

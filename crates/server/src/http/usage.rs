@@ -1,10 +1,12 @@
 //! The gate on the wire.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use axum::Json;
-use axum::extract::{Path, Query};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::id::{DecisionId, EventId, FeatureKey, ReservationId};
 use domain::reservation::TTL_SECONDS_DEFAULT;
@@ -16,12 +18,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Authed, UsageCorrect, UsageRead, UsageWrite};
 use super::body::Body;
+use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
 use super::wire::{ItemBody, QuotaMap, quota_map};
 use crate::app::usage::{self, Action};
 use crate::app::{decision, idempotency};
 use crate::cx::Cx;
 use crate::error::{Code, Error};
+use crate::limits::{BATCH_MAX, METADATA_BYTES_MAX};
 
 /// An action: what it uses, for whom.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -31,7 +35,7 @@ pub struct ActionBody {
     #[schema(example = "acme-42")]
     customer: Option<String>,
     /// What is used: all of it, or nothing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
     /// Anything to keep beside the event, up to 4,096 bytes of JSON.
     #[schema(value_type = Option<Object>)]
@@ -43,7 +47,7 @@ pub struct ActionBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReserveBody {
     customer: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
@@ -59,6 +63,7 @@ pub struct SettleBody {
     #[schema(value_type = String)]
     reservation: ReservationId,
     /// The real amounts, 0 included; what is not named is given back.
+    #[serde(deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
 }
 
@@ -75,7 +80,7 @@ pub struct ReleaseBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchItem {
     customer: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
@@ -87,6 +92,7 @@ pub struct BatchItem {
 #[serde(deny_unknown_fields)]
 pub struct BatchBody {
     /// 1 to 1,000.
+    #[serde(deserialize_with = "super::body::objects")]
     items: Vec<BatchItem>,
 }
 
@@ -164,11 +170,23 @@ impl Recorded {
     }
 }
 
-/// What makes a retry return the first answer.
-fn identity(cx: &Cx, route: &str, headers: &HeaderMap, body: &impl Serialize) -> Result<Option<Idempotency>, Error> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().map_err(|_| Error::field("", "Idempotency-Key: use printable characters"))?;
-    idempotency::of_request(cx, route, key, body).map(Some)
+/// What makes a retry return the first answer: the request's `Idempotency-Key`, if it has one.
+pub struct Retry(Option<HeaderValue>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Retry {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.get("idempotency-key").cloned()))
+    }
+}
+
+impl Retry {
+    fn identity(&self, cx: &Cx, route: &str, body: &impl Serialize) -> Result<Option<Idempotency>, Error> {
+        let Some(key) = &self.0 else { return Ok(None) };
+        let key = key.to_str().map_err(|_| Error::field("", "Idempotency-Key: use printable characters"))?;
+        idempotency::of_request(cx, route, key, body).map(Some)
+    }
 }
 
 fn action(
@@ -176,8 +194,8 @@ fn action(
     idempotency: Option<Idempotency>,
 ) -> Result<Action, Error> {
     let metadata = metadata.map(Value::to_string);
-    if metadata.as_ref().is_some_and(|text| text.len() > usage::METADATA_BYTES_MAX) {
-        return Err(Error::field("/metadata", format!("use at most {} bytes", usage::METADATA_BYTES_MAX)));
+    if metadata.as_ref().is_some_and(|text| text.len() > METADATA_BYTES_MAX) {
+        return Err(Error::field("/metadata", format!("use at most {} bytes", METADATA_BYTES_MAX)));
     }
     let items = items.iter().map(|item| (item.feature.clone(), item.amount)).collect();
     Ok(Action { customer, items, metadata, idempotency })
@@ -188,12 +206,8 @@ fn action(
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry return the first answer; a UUIDv7 is fastest.")),
     responses((status = 200, body = Recorded), (status = 402, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
-pub async fn consume(
-    cx: Authed<UsageWrite>,
-    headers: HeaderMap,
-    Body(body): Body<ActionBody>,
-) -> Result<Response, Failed> {
-    let identity = identity(&cx, "consume", &headers, &body)?;
+pub async fn consume(cx: Authed<UsageWrite>, retry: Retry, Body(body): Body<ActionBody>) -> Result<Response, Failed> {
+    let identity = retry.identity(&cx, "consume", &body)?;
     let action = action((body.customer, &body.items, body.metadata.as_ref()), identity)?;
     let done = usage::consume(&cx, &action).await.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
     Ok(recorded(&done, &cx))
@@ -224,12 +238,8 @@ pub async fn check(cx: Authed<UsageRead>, Body(body): Body<ActionBody>) -> Resul
 #[utoipa::path(post, path = "/api/usage/reserve", tag = "usage", request_body = ReserveBody,
     params(("Idempotency-Key" = Option<String>, Header,)),
     responses((status = 201, body = Reserved), (status = 429, body = Problem)))]
-pub async fn reserve(
-    cx: Authed<UsageWrite>,
-    headers: HeaderMap,
-    Body(body): Body<ReserveBody>,
-) -> Result<Response, Failed> {
-    let identity = identity(&cx, "reserve", &headers, &body)?;
+pub async fn reserve(cx: Authed<UsageWrite>, retry: Retry, Body(body): Body<ReserveBody>) -> Result<Response, Failed> {
+    let identity = retry.identity(&cx, "reserve", &body)?;
     let action = action((body.customer, &body.items, body.metadata.as_ref()), identity)?;
     let ttl = body.ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT);
     let (done, expires_at) =
@@ -262,9 +272,10 @@ pub async fn release(cx: Authed<UsageWrite>, Body(body): Body<ReleaseBody>) -> R
 #[utoipa::path(post, path = "/api/usage/batch", tag = "usage", request_body = BatchBody,
     responses((status = 200, body = BatchAnswer), (status = 422, body = Problem)))]
 pub async fn batch(cx: Authed<UsageWrite>, Body(body): Body<BatchBody>) -> Result<Json<BatchAnswer>, Failed> {
-    if body.items.is_empty() || body.items.len() > usage::BATCH_MAX {
-        return Err(Error::field("/items", format!("name 1 to {} actions", usage::BATCH_MAX)).into());
+    if body.items.is_empty() || body.items.len() > BATCH_MAX {
+        return Err(Error::field("/items", format!("name 1 to {} actions", BATCH_MAX)).into());
     }
+    usage::read_ahead(&cx, body.items.iter().map(|item| item.customer.as_deref())).await;
     let results = futures_util::future::join_all(body.items.into_iter().map(|item| one_of_batch(&cx, item))).await;
     Ok(Json(BatchAnswer { results }))
 }
@@ -295,11 +306,11 @@ async fn one_of_batch(cx: &Cx, mut item: BatchItem) -> BatchResult {
 pub async fn set_gauge(
     cx: Authed<UsageCorrect>,
     Path(feature): Path<String>,
-    headers: HeaderMap,
+    retry: Retry,
     Body(body): Body<GaugeBody>,
 ) -> Result<Response, Failed> {
     let feature = feature_key(&feature)?;
-    let action = Action { idempotency: identity(&cx, "gauge", &headers, &(&feature, &body))?, ..Action::default() };
+    let action = Action { idempotency: retry.identity(&cx, "gauge", &(&feature, &body))?, ..Action::default() };
     let done = usage::set_gauge(&cx, &feature, (&body.customer, body.value), &action).await?;
     Ok(recorded(&done, &cx))
 }
@@ -310,11 +321,11 @@ pub async fn set_gauge(
 pub async fn adjust_gauge(
     cx: Authed<UsageCorrect>,
     Path(feature): Path<String>,
-    headers: HeaderMap,
+    retry: Retry,
     Body(body): Body<AdjustBody>,
 ) -> Result<Response, Failed> {
     let feature = feature_key(&feature)?;
-    let action = Action { idempotency: identity(&cx, "adjust", &headers, &(&feature, &body))?, ..Action::default() };
+    let action = Action { idempotency: retry.identity(&cx, "adjust", &(&feature, &body))?, ..Action::default() };
     let done = usage::adjust_gauge(&cx, &feature, (&body.customer, body.delta), &action)
         .await
         .map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
@@ -348,7 +359,7 @@ impl CustomerQuery {
 /// The quotas of all features.
 #[utoipa::path(get, path = "/api/usage", tag = "usage", params(CustomerQuery),
     responses((status = 200, body = BTreeMap<String, super::wire::QuotaBody>), (status = 404, body = Problem)))]
-pub async fn read(cx: Authed<UsageRead>, query: Query<CustomerQuery>) -> Result<Json<QuotaMap>, Failed> {
+pub async fn read(cx: Authed<UsageRead>, Query(query): Query<CustomerQuery>) -> Result<Json<QuotaMap>, Failed> {
     let customer = usage::acting_for(&cx, query.customer.as_deref())?;
     let quotas = usage::quotas(&cx, &customer).await?;
     Ok(Json(quota_map(&quotas, &cx.tenant.catalog)))

@@ -6,9 +6,8 @@ use domain::time::Timestamp;
 use super::bench::*;
 use super::fresh::{on_both, on_postgres};
 use crate::gate::{Change, Command, Gate, Operation};
-use crate::usage::{
-    HourRow, batches_after, changes_of, drop_old_batches, first_batches, follow, history, last_batches,
-};
+use crate::rollup::{HourRow, follow, history};
+use crate::usage::{batches_after, changes_of, drop_old_batches, first_batches, last_batches};
 
 const HOUR: i64 = 3_600_000_000;
 

@@ -79,8 +79,8 @@ fn config(url: &str) -> Result<Config> {
 
 /// Takes the next free node number.
 async fn add_node(session: &Session, now: i64) -> Outcome<i64> {
-    let text = "INSERT INTO node (node, started_at, seen_at, low, followed_seq) \
-                SELECT COALESCE(MAX(node), 0) + 1, $1, $1, '', 0 FROM node RETURNING node";
+    let text = "INSERT INTO node (node, started_at, seen_at, low, followed_seq, followed_event) \
+                SELECT COALESCE(MAX(node), 0) + 1, $1, $1, '', 0, '' FROM node RETURNING node";
     let mut tries = 0;
     loop {
         tries += 1;

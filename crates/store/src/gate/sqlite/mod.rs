@@ -181,7 +181,9 @@ impl Worker {
                 let whole = matches!(error, Error::Full | Error::Away(_));
                 if operations.len() == 1 || whole {
                     tracing::warn!(%error, operations = operations.len(), "the gate could not commit");
-                    answers.extend(operations.iter().map(|_| Err(error.repeated())));
+                    for operation in operations {
+                        answers.push(self.only_read(operation).ok_or_else(|| error.repeated()));
+                    }
                 } else {
                     let (left, right) = operations.split_at(operations.len() / 2);
                     self.bisect(left, answers);
@@ -189,6 +191,21 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// What only reads is answered also when nothing can be written, as on a full disk.
+    fn only_read(&mut self, operation: &Operation) -> Option<Answer> {
+        if !matches!(operation.command, Command::Read(_) | Command::Check(_)) {
+            return None;
+        }
+        self.batch = Batch::default();
+        let answer = rows::begin(&self.connection).and_then(|()| {
+            self.generation = rows::generation(&self.connection)?;
+            self.one(operation)
+        });
+        // Reservations that were over are over in the answer, and stay as they are in the books.
+        self.take_back();
+        answer.ok()
     }
 
     fn transact(&mut self, operations: &[&Operation]) -> Result<Vec<Answer>> {

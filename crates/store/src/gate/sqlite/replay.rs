@@ -12,7 +12,7 @@ use crate::error::Result;
 pub(super) fn catch_up(connection: &mut Connection, now: i64) -> Result<(Option<String>, i64)> {
     let tx = connection.transaction().map_err(failed)?;
     tx.execute(
-        "INSERT INTO node (node, started_at, seen_at, low, followed_seq) VALUES (?1, ?2, ?2, '', 0) \
+        "INSERT INTO node (node, started_at, seen_at, low, followed_seq, followed_event) VALUES (?1, ?2, ?2, '', 0, '') \
          ON CONFLICT (node) DO UPDATE SET started_at = excluded.started_at, seen_at = excluded.seen_at",
         params![NODE, now],
     )
