@@ -28,7 +28,7 @@ const DEPENDENCIES: [(&str, &str, &str); 4] = [
          jsonwebtoken metrics metrics-exporter-prometheus mimalloc minijinja moka providers ring rust-embed serde \
          serde-saphyr serde_json serde_path_to_error store thiserror tokio tokio-util tower tower-http tracing \
          tracing-subscriber utoipa utoipa-axum uuid zeroize",
-        "reqwest rusqlite tempfile tokio-postgres tokio-tungstenite",
+        "reqwest rusqlite rustls tempfile tokio-postgres tokio-tungstenite",
     ),
 ];
 
