@@ -55,7 +55,10 @@ fn variable(name: &str) -> Option<String> {
 /// A new database on the test server.
 pub async fn fresh_postgres() -> Option<Database> {
     let Some(server) = variable("TEST_POSTGRES_URL") else {
-        assert!(variable("REQUIRE_POSTGRES").is_none(), "REQUIRE_POSTGRES is set, but TEST_POSTGRES_URL names no server");
+        assert!(
+            variable("REQUIRE_POSTGRES").is_none(),
+            "REQUIRE_POSTGRES is set, but TEST_POSTGRES_URL names no server"
+        );
         println!("the PostgreSQL half is left out: TEST_POSTGRES_URL names no server");
         return None;
     };
@@ -88,9 +91,11 @@ pub struct Server {
     pub url: String,
     /// Its data folder.
     pub data: PathBuf,
+    /// What it said before it was ready.
+    pub said: String,
     /// A client that keeps connections open.
     pub http: reqwest::Client,
-    _folder: Option<tempfile::TempDir>,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -98,7 +103,7 @@ impl Server {
     pub fn demo(database: &Database) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut server = Self::start(database, folder.path(), &["--demo"], &[]);
-        server._folder = Some(folder);
+        server.folder = Some(folder);
         server
     }
 
@@ -106,13 +111,14 @@ impl Server {
     pub fn demo_with(database: &Database, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut server = Self::start(database, folder.path(), &["--demo"], environment);
-        server._folder = Some(folder);
+        server.folder = Some(folder);
         server
     }
 
     /// Starts a server on a folder that outlives it.
     pub fn start(database: &Database, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        Self::try_start(database, data, arguments, environment).unwrap_or_else(|output| panic!("it did not start: {output}"))
+        Self::try_start(database, data, arguments, environment)
+            .unwrap_or_else(|output| panic!("it did not start: {output}"))
     }
 
     /// Starts a server; its output when it ends before it is ready.
@@ -136,7 +142,7 @@ impl Server {
                 std::thread::spawn(move || lines.for_each(drop));
                 ring_provider();
                 let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-                return Ok(Self { child, url, data: data.to_owned(), http, _folder: None });
+                return Ok(Self { child, url, data: data.to_owned(), said, http, folder: None });
             }
             said.push_str(&line);
             said.push('\n');
@@ -148,9 +154,16 @@ impl Server {
 
     /// Signs a demo user in and answers the access token.
     pub async fn sign_in(&self, email: &str) -> String {
-        let tenant = if email.contains("@studio.") { "studio" } else if email.contains("@tollgate.") { "platform" } else { "halisoft" };
+        let tenant = if email.contains("@studio.") {
+            "studio"
+        } else if email.contains("@tollgate.") {
+            "platform"
+        } else {
+            "halisoft"
+        };
         let body = json!({ "email": email, "password": PASSWORD });
-        let answer = self.http.post(format!("{}/api/auth/login", self.url)).header("x-tenant", tenant).json(&body).send();
+        let answer =
+            self.http.post(format!("{}/api/auth/login", self.url)).header("x-tenant", tenant).json(&body).send();
         let answer: Value = answer.await.expect("an answer").json().await.expect("JSON");
         answer["accessToken"].as_str().unwrap_or_else(|| panic!("{email} cannot sign in: {answer}")).to_owned()
     }
@@ -205,9 +218,19 @@ impl Server {
     }
 
     /// Asks it to stop and waits until it has.
-    pub fn stop(mut self) -> std::process::ExitStatus {
+    pub fn stop(self) -> std::process::ExitStatus {
+        self.ask_to_stop();
+        self.wait()
+    }
+
+    /// Asks it to stop.
+    pub fn ask_to_stop(&self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
         assert!(asked.success());
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(mut self) -> std::process::ExitStatus {
         self.child.wait().expect("it ends")
     }
 
@@ -227,7 +250,7 @@ impl Drop for Server {
 /// A command of the binary on a database.
 pub fn tollgate(database: &Database, data: &Path, command: &str) -> Command {
     let mut tollgate = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    tollgate.arg(command).arg("--data").arg(data).env_remove("TOLLGATE_DATABASE_URL");
+    tollgate.args(command.split(' ')).arg("--data").arg(data).env_remove("TOLLGATE_DATABASE_URL");
     if let Database::Postgres(url) = database {
         tollgate.args(["--database-url", url]);
     }
