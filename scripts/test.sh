@@ -68,7 +68,7 @@ test_rust() { # tidy had a step of its own
   if [ "$runner" = nextest ]; then nextest -E 'not binary(tidy)'; else cargo test --workspace --locked --no-fail-fast --lib --bins --tests; fi
 }
 torture() {
-  if [ "$runner" = nextest ]; then nextest --profile torture -E 'test(torture)'; else cargo test -p server --locked torture; fi
+  if [ "$runner" = nextest ]; then nextest --profile torture --success-output immediate -E 'binary(torture)'; else cargo test -p server --locked --test torture -- --nocapture; fi
 }
 check_openapi() {
   "$TOLLGATE_BIN" openapi >"$work/openapi.json"

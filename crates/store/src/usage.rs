@@ -75,7 +75,15 @@ pub async fn due_reservations(db: &Db, tenant: &TenantId, now: Timestamp) -> Res
             .bind(now)
             .all(db)
             .await?;
-    rows.into_iter().map(|row| row.read().map(|(_, reservation)| reservation)).collect()
+    // A row that contradicts the model is told and left alone; the others must not wait for it.
+    let readable = rows.into_iter().filter_map(|row| match row.read() {
+        Ok((_, reservation)) => Some(reservation),
+        Err(error) => {
+            tracing::error!(%error, "a reservation cannot be given back");
+            None
+        }
+    });
+    Ok(readable.collect())
 }
 
 /// An event as it can be taken back.

@@ -217,14 +217,15 @@ impl Prepared<'_> {
         }
         let (pieces, mut fragments) = mpsc::channel::<Piece>(PIECES_MAX);
         let forward = async move {
-            while let Some(Piece(text)) = fragments.recv().await {
+            while let Some(Piece(text)) = next_piece(&mut fragments, updates.as_ref()).await {
                 if let Some(updates) = &updates
                     && updates.send(Update::Delta(text)).await.is_err()
                 {
-                    // Dropping the fragments tells the upstream that nobody reads them.
                     break;
                 }
             }
+            // Dropping the fragments tells the upstream that nobody reads them.
+            drop(fragments);
         };
         let (answer, ()) = tokio::join!(upstream.run(&call, pieces), forward);
         answer
@@ -425,6 +426,15 @@ impl Prepared<'_> {
         let first = own.or_else(|| self.component.draws.first().map(|draw| &draw.feature));
         quotas.sort_by_key(|quota| Some(&quota.feature) != first);
         quotas
+    }
+}
+
+/// The next piece for a reader; none also when the reader went away while the upstream was silent.
+async fn next_piece(fragments: &mut mpsc::Receiver<Piece>, updates: Option<&mpsc::Sender<Update>>) -> Option<Piece> {
+    let Some(updates) = updates else { return fragments.recv().await };
+    tokio::select! {
+        piece = fragments.recv() => piece,
+        () = updates.closed() => None,
     }
 }
 

@@ -195,7 +195,7 @@ fn action(
 ) -> Result<Action, Error> {
     let metadata = metadata.map(Value::to_string);
     if metadata.as_ref().is_some_and(|text| text.len() > METADATA_BYTES_MAX) {
-        return Err(Error::field("/metadata", format!("use at most {} bytes", METADATA_BYTES_MAX)));
+        return Err(Error::field("/metadata", format!("use at most {METADATA_BYTES_MAX} bytes")));
     }
     let items = items.iter().map(|item| (item.feature.clone(), item.amount)).collect();
     Ok(Action { customer, items, metadata, idempotency })
@@ -273,7 +273,7 @@ pub async fn release(cx: Authed<UsageWrite>, Body(body): Body<ReleaseBody>) -> R
     responses((status = 200, body = BatchAnswer), (status = 422, body = Problem)))]
 pub async fn batch(cx: Authed<UsageWrite>, Body(body): Body<BatchBody>) -> Result<Json<BatchAnswer>, Failed> {
     if body.items.is_empty() || body.items.len() > BATCH_MAX {
-        return Err(Error::field("/items", format!("name 1 to {} actions", BATCH_MAX)).into());
+        return Err(Error::field("/items", format!("name 1 to {BATCH_MAX} actions")).into());
     }
     usage::read_ahead(&cx, body.items.iter().map(|item| item.customer.as_deref())).await;
     let results = futures_util::future::join_all(body.items.into_iter().map(|item| one_of_batch(&cx, item))).await;

@@ -1,1 +1,24 @@
+//! Tests of the whole product: the real binary, spoken to as users do, on both databases.
+#![expect(unreachable_pub, reason = "helpers of one test binary")]
+#![expect(clippy::print_stdout, reason = "what is left out is told")]
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a helper that finds something else fails its test")]
+
+mod ai;
+mod anthropic;
+mod auth;
+mod client;
+mod demo;
+#[path = "../../../providers/tests/it/fake.rs"]
+mod fake;
+mod gate;
+mod holds;
+mod input;
+mod key;
+mod nodes;
+mod operate;
+mod realtime;
+mod refusal;
+mod setup;
+mod sql;
 mod support;
+mod tenant;

@@ -26,6 +26,13 @@ const signIn = createRoute({
   component: SignIn,
 });
 
+const setUp = createRoute({
+  getParentRoute: () => root,
+  path: "/setup",
+  validateSearch: (search): { token?: string } => (typeof search.token === "string" ? { token: search.token } : {}),
+  component: lazyRouteComponent(() => import("../session/set-up"), "SetUp"),
+});
+
 const signedIn = createRoute({
   getParentRoute: () => root,
   id: "signed-in",
@@ -54,7 +61,7 @@ const component = createRoute({
   component: lazyRouteComponent(() => import("../playground/component-page"), "ComponentPage"),
 });
 
-const tree = root.addChildren([signIn, signedIn.addChildren([overview, catalog, component])]);
+const tree = root.addChildren([signIn, setUp, signedIn.addChildren([overview, catalog, component])]);
 
 export function makeRouter(queryClient: QueryClient) {
   return createRouter({

@@ -28,7 +28,7 @@ export function QuotaDialog() {
 /** Buying is not on these pages yet, and the user is told who can do it instead. */
 function HowTo({ action }: { action: ProblemAction }) {
   const { support } = boot.brand.links;
-  const what = {
+  const what: Partial<Record<string, string>> = {
     upgrade: "change your plan",
     topUp: "buy a top-up",
     contactSales: "talk to sales",
@@ -36,7 +36,7 @@ function HowTo({ action }: { action: ProblemAction }) {
   };
   return (
     <>
-      To {what[action.type]},{" "}
+      To {what[action.type] ?? "go on"},{" "}
       {support ? <a href={support}>write to {boot.brand.name}</a> : <>ask your contact at {boot.brand.name}</>}.
     </>
   );

@@ -102,7 +102,7 @@ function ActionButton(props: {
   onAction?: (action: ProblemAction) => void;
 }) {
   const { action, primary, labels, onAction } = props;
-  const words = {
+  const words: Partial<Record<string, string>> = {
     upgrade: labels.upgrade,
     topUp: labels.topUp,
     contactSales: labels.contactSales,

@@ -18,14 +18,7 @@ export {
   type LiveHandlers,
   type LiveState,
 } from "./live.js";
-export {
-  asTollgateError,
-  type FieldError,
-  isAbort,
-  type Problem,
-  type ProblemAction,
-  TollgateError,
-} from "./problem.js";
+export { asTollgateError, isAbort, TollgateError } from "./problem.js";
 export { createResource, type Resource, type ResourceState } from "./resource.js";
 export { readEvents, type ServerEvent } from "./sse.js";
 export { createUsageStore, type UsageState, type UsageStore } from "./store.js";

@@ -1,36 +1,7 @@
-import type { Quota } from "./wire.js";
-
-/** One field that the server refused, as a JSON pointer into the request body. */
-export interface FieldError {
-  pointer: string;
-  detail: string;
-}
-
-/** What the user can do about a refusal, as the server offers it. */
-export interface ProblemAction {
-  type: "upgrade" | "topUp" | "contactSales" | "delete";
-  label: string;
-  href?: string | null;
-  plans?: { slug: string; name: string; limit: number | null }[];
-}
-
-/** The members of an RFC 9457 problem document that Tollgate sends. */
-export interface Problem {
-  code: string;
-  status: number;
-  title: string;
-  detail?: string;
-  type?: string;
-  instance?: string;
-  errors?: FieldError[];
-  quota?: Quota;
-  quotas?: Record<string, Quota>;
-  actions?: ProblemAction[];
-  decision?: string;
-}
+import type { FieldError, Problem, ProblemAction, Quota, Quotas } from "./wire.js";
 
 /** Any failed call: a problem the server sent, or a failure to reach it (`status` 0). */
-export class TollgateError extends Error implements Problem {
+export class TollgateError extends Error {
   readonly code: string;
   readonly status: number;
   readonly title: string;
@@ -40,9 +11,9 @@ export class TollgateError extends Error implements Problem {
   readonly instance?: string;
   readonly errors: FieldError[];
   readonly quota?: Quota;
-  readonly quotas?: Record<string, Quota>;
+  readonly quotas?: Quotas;
   readonly actions: ProblemAction[];
-  readonly decision?: string;
+  readonly decision?: string | null;
   readonly retryAfterSeconds?: number;
 
   constructor(problem: Problem, retryAfterSeconds?: number) {

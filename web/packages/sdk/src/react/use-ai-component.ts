@@ -96,7 +96,7 @@ export function useAIComponent<Result = unknown>(component: string): AIComponent
 
   const { answer, ...rest } = state;
   const live = useQuota(component);
-  return { execute, cancel, result: answer?.result, answer, quota: live ?? answer?.quota, ...rest };
+  return { execute, cancel, result: answer?.result, answer, quota: live ?? answer?.quota ?? undefined, ...rest };
 }
 
 async function firstAction(client: TollgateClient, component: string): Promise<string> {
