@@ -123,6 +123,9 @@ enum AdminCommand {
         password: String,
         #[arg(long, env = "TOLLGATE_MASTER_KEY", hide_env_values = true)]
         master_key: Option<String>,
+        /// The database was made by the demo, which keeps its own insecure key.
+        #[arg(long, env = "TOLLGATE_DEMO", value_parser = clap::builder::FalseyValueParser::new())]
+        demo: bool,
     },
 }
 
@@ -157,8 +160,8 @@ pub fn run() -> ExitCode {
 async fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Serve(serve) => self::serve(serve).await,
-        Command::Admin(AdminCommand::Create { storage, tenant, email, role, password, master_key }) => {
-            create_member(&storage, &tenant, (&email, &role, &password), master_key).await
+        Command::Admin(AdminCommand::Create { storage, tenant, email, role, password, master_key, demo }) => {
+            create_member(&storage, &tenant, (&email, &role, &password), (master_key, demo)).await
         }
         Command::Doctor(doctor) => self::doctor(&doctor).await,
         Command::Rebuild(storage) => {
@@ -261,15 +264,11 @@ async fn create_member(
     storage: &Storage,
     tenant: &str,
     (email, role, password): (&str, &str, &str),
-    master_key: Option<String>,
+    (master_key, demo): (Option<String>, bool),
 ) -> Result<ExitCode> {
     let role = Role::parse(role).ok_or_else(|| Error::new(Code::Internal, format!("`{role}` is not a role")))?;
-    let options = Options {
-        demo: false,
-        default_tenant: tenant.to_owned(),
-        base_domain: "localhost".to_owned(),
-        plain_http: true,
-    };
+    let options =
+        Options { demo, default_tenant: tenant.to_owned(), base_domain: "localhost".to_owned(), plain_http: true };
     let settings = Settings { location: storage.location()?, data: storage.data.clone(), master_key, options };
     let running = start::start(&settings).await?;
     let app = running.app();

@@ -1,6 +1,6 @@
 //! The dashboards: embedded, pre-compressed, with the tenant's brand in the page so that nothing flashes.
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 use serde_json::json;
@@ -57,10 +57,13 @@ fn media_type(path: &str) -> &'static str {
 }
 
 /// Every other path: a page of the portal or the admin, unless it looks like the API.
-pub async fn page(Anyone(cx): Anyone, uri: Uri) -> Result<Response, Failed> {
+pub async fn page(Anyone(cx): Anyone, method: Method, uri: Uri) -> Result<Response, Failed> {
     let path = uri.path();
     if path.starts_with("/api") || path.starts_with("/v1") {
         return Err(Error::new(Code::NotFound, "See /api/docs for what there is.").into());
+    }
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return Err(Error::new(Code::MethodNotAllowed, "Pages can only be read; the API is under /api.").into());
     }
     let file = if path == "/admin" || path.starts_with("/admin/") { "admin.html" } else { "index.html" };
     let Some(html) = Assets::get(file).and_then(|file| String::from_utf8(file.data.into_owned()).ok()) else {

@@ -280,14 +280,16 @@ pub async fn batch(cx: Authed<UsageWrite>, Body(body): Body<BatchBody>) -> Resul
     Ok(Json(BatchAnswer { results }))
 }
 
-async fn one_of_batch(cx: &Cx, mut item: BatchItem) -> BatchResult {
-    let key = item.idempotency_key.take();
+async fn one_of_batch(cx: &Cx, item: BatchItem) -> BatchResult {
+    let BatchItem { customer, items, metadata, idempotency_key } = item;
+    // The same action sent alone is the same request, so that a client may retry it either way.
+    let body = ActionBody { customer, items, metadata };
     let done = async {
-        let identity = match &key {
-            Some(key) => Some(idempotency::of_request(cx, "consume", key, &item)?),
+        let identity = match &idempotency_key {
+            Some(key) => Some(idempotency::of_request(cx, "consume", key, &body)?),
             None => None,
         };
-        let action = action((item.customer, &item.items, item.metadata.as_ref()), identity)?;
+        let action = action((body.customer, &body.items, body.metadata.as_ref()), identity)?;
         usage::consume(cx, &action).await
     };
     let (status, body) = match done.await {

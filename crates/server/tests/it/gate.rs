@@ -289,3 +289,16 @@ fn each_action_of_a_batch_stands_for_itself() {
         assert_eq!(server.quota_of(&key, "mixed", "invoice_ocr").await["used"], 100);
     });
 }
+
+#[test]
+fn an_action_may_be_retried_alone_or_in_a_batch() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let near = server.sign_in("near@halisoft.example").await;
+        let items = json!([{ "feature": "invoice_ocr", "amount": 1 }]);
+        let first = server.consume(&near, &json!({ "items": items }), "once").await;
+        let batch = json!({ "items": [{ "items": items, "idempotencyKey": "once" }] });
+        let again = server.post("/api/usage/batch", &near, batch).await;
+        assert_eq!(again.body["results"][0], json!({ "status": 200, "body": first.body }), "{again:?}");
+    });
+}

@@ -110,6 +110,8 @@ fn what_is_not_there_and_what_cannot_be_done_there_are_problems() {
             (Method::POST, "/healthz"),
             (Method::PATCH, "/api/customers"),
             (Method::POST, "/api/docs"),
+            (Method::POST, "/"),
+            (Method::DELETE, "/playground"),
         ] {
             server.send(server.request(method, path, "")).await.assert_problem(405, "method-not-allowed");
         }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::support::{Answer, Database, Server, on_both, tollgate};
+use super::support::{Answer, Database, PASSWORD, Server, on_both, tollgate};
 
 async fn operator(server: &Server, email: &str, password: &str) -> Answer {
     let request = server.request(Method::POST, "/api/auth/login", "").header("x-tenant", "platform");
@@ -110,5 +110,23 @@ fn the_demo_shows_itself_to_others_only_when_asked_by_name() {
         assert!(refused.contains("--demo-on-public-address"), "{refused}");
         let asked = serve(&["--demo-on-public-address"]);
         assert!(asked.contains("cannot serve on 192.0.2.1:0"), "{asked}");
+    });
+}
+
+#[test]
+fn the_command_line_makes_a_member_of_a_demo_tenant() {
+    on_both(async |database: Database| {
+        let folder = tempfile::tempdir().expect("a folder");
+        Server::start(&database, folder.path(), &["--demo"], &[]).stop();
+        let support =
+            ["--tenant", "halisoft", "--role", "support", "--email", "sue@halisoft.example", "--password", PASSWORD];
+        let create = |more: &[&str]| {
+            let mut command = tollgate(&database, folder.path(), "admin create");
+            command.args(support).args(more).status().expect("it runs").success()
+        };
+        assert!(!create(&[]), "the demo keeps a key of its own, which must be asked for");
+        assert!(create(&["--demo"]));
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        server.sign_in("sue@halisoft.example").await;
     });
 }
