@@ -26,6 +26,8 @@ export interface Boot {
   brand: Brand;
   locale: string;
   demo: boolean;
+  /** The demo's addresses to choose from; none outside of it. */
+  demoUsers: string[];
   user: User | null;
 }
 
@@ -44,6 +46,7 @@ const NEUTRAL: Boot = {
   },
   locale: "en",
   demo: false,
+  demoUsers: [],
   user: null,
 };
 

@@ -42,12 +42,25 @@ describe("fields of a schema", () => {
   it("offers the alternatives of a schema one by one", () => {
     const properties = { invoiceData: { type: ["string", "object"] }, files: FILES, note: { type: "string" } };
     const either = [[["invoiceData", "json", true]], [["files", "files", true]]];
-    expect(kinds({ properties, anyOf: [{ required: ["invoiceData"] }, { required: ["files"] }] })).toEqual(either);
+    const shared = { properties, anyOf: [{ required: ["invoiceData"] }, { required: ["files"] }] };
+    const note = ["note", "longText", false];
+    expect(kinds(shared)).toEqual(either.map((fields) => [...fields, note]));
+    expect(variantsOf(shared).map(({ title }) => title)).toEqual(["Invoice data", "Files"]);
     const inner = [
       { properties: { invoiceData: properties.invoiceData }, required: ["invoiceData"] },
       { properties: { files: FILES }, required: ["files"] },
     ];
     expect(kinds({ oneOf: inner })).toEqual(either);
+  });
+
+  it("puts what is required first, as the schema lists it", () => {
+    const properties = {
+      amount: { type: "number" },
+      history: { type: "array", items: {} },
+      opening: { type: "number" },
+    };
+    const [only] = variantsOf({ properties, required: ["opening", "history"] });
+    expect(only?.fields.map(({ name }) => name)).toEqual(["opening", "history", "amount"]);
   });
 
   it("never mixes files with what they stand for, unless both are asked for", () => {

@@ -7,7 +7,11 @@ import { join, resolve } from "node:path";
 export interface Server {
   url: string;
   password: string;
+  /** Ends the process for good, and what it kept with it. */
   stop: () => Promise<void>;
+  /** Ends the process; `resume` starts it again on the same port with the same data. */
+  pause: () => Promise<void>;
+  resume: () => Promise<void>;
 }
 
 const READY_WITHIN_MS = 30_000;
@@ -18,25 +22,34 @@ export function binaryPath(): string {
 }
 
 /** Starts the real server on a free port with the demo data, in a folder or database of its own. */
-export async function startServer(): Promise<Server> {
+export async function startServer(environment: Record<string, string> = {}): Promise<Server> {
   const data = mkdtempSync(join(tmpdir(), "tollgate-e2e-"));
   const password = randomBytes(12).toString("base64url");
   const database = makeDatabase();
-  const args = ["serve", "--demo", "--listen", "127.0.0.1:0", "--data", data];
-  if (database) args.push("--database-url", database.url);
-  const child = spawn(binaryPath(), args, {
-    env: { ...process.env, TOLLGATE_DEMO_PASSWORD: password },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const env = { ...process.env, TOLLGATE_DEMO_PASSWORD: password, ...environment };
+  let child: ChildProcess | undefined;
+
+  async function run(listen: string): Promise<string> {
+    const args = ["serve", "--demo", "--listen", listen, "--data", data];
+    if (database) args.push("--database-url", database.url);
+    child = spawn(binaryPath(), args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    return readyUrl(child);
+  }
+
+  async function pause() {
+    if (child) await end(child);
+  }
 
   async function stop() {
-    await end(child);
+    await pause();
     rmSync(data, { recursive: true, force: true });
     database?.drop();
   }
 
   try {
-    return { url: await readyUrl(child), password, stop };
+    const url = await run("127.0.0.1:0");
+    const resume = () => run(new URL(url).host).then(() => undefined);
+    return { url, password, stop, pause, resume };
   } catch (failure) {
     await stop();
     throw failure;

@@ -1,4 +1,4 @@
-import { type APIRequestContext, test as base, expect, type Page } from "@playwright/test";
+import { type APIRequestContext, type BrowserContext, test as base, expect, type Page } from "@playwright/test";
 import { type Server, startServer } from "./server";
 
 interface Fixtures {
@@ -11,8 +11,8 @@ interface Fixtures {
 export const test = base.extend<Fixtures>({
   expected: [[], { option: true }],
   quiet: [
-    async ({ page, expected }, use) => {
-      const complaints = watch(page);
+    async ({ context, expected }, use) => {
+      const complaints = watch(context);
       await use(undefined);
       const real = complaints.filter((complaint) => !expected.some((pattern) => pattern.test(complaint)));
       expect(real, "the browser's complaints").toEqual([]);
@@ -23,13 +23,13 @@ export const test = base.extend<Fixtures>({
 
 export { expect };
 
-function watch(page: Page): string[] {
+function watch(context: BrowserContext): string[] {
   const complaints: string[] = [];
-  page.on("pageerror", (error) => complaints.push(`script: ${error.message}`));
-  page.on("console", (message) => {
+  context.on("weberror", (error) => complaints.push(`script: ${error.error().message}`));
+  context.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(`console: ${message.text()}`);
   });
-  page.on("request", (request) => {
+  context.on("request", (request) => {
     const { protocol, hostname, href } = new URL(request.url());
     const own = hostname === "127.0.0.1" || hostname.endsWith(".localhost");
     if (protocol.startsWith("http") && !own) complaints.push(`foreign request: ${href}`);
@@ -38,10 +38,10 @@ function watch(page: Page): string[] {
 }
 
 /** One fresh server for the tests of a file, or of the group that calls this. */
-export function useServer(): () => Server {
+export function useServer(environment: () => Record<string, string> = () => ({})): () => Server {
   let server: Server | undefined;
   test.beforeAll(async () => {
-    server = await startServer();
+    server = await startServer(environment());
   });
   test.afterAll(async () => {
     await server?.stop();
@@ -50,6 +50,12 @@ export function useServer(): () => Server {
     if (!server) throw new Error("The server has not been started.");
     return server;
   };
+}
+
+/** The address of a tenant other than the default one. */
+export function ofTenant(slug: string, server: Server): Server {
+  const url = new URL(server.url);
+  return { ...server, url: `http://${slug}.localhost:${url.port}` };
 }
 
 /** Signs in by form, as a person does. */

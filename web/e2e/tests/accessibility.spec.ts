@@ -45,6 +45,15 @@ const VIEWS: View[] = [
     },
   },
   {
+    name: "answer in cards",
+    path: "/playground/contract-review",
+    as: "enterprise@halisoft.example",
+    ready: async (page) => {
+      await page.getByRole("button", { name: "Run" }).click();
+      await expect(page.getByRole("status").filter({ hasText: "Done" })).toBeVisible();
+    },
+  },
+  {
     name: "quota dialog",
     path: "/playground/invoice-ocr",
     as: FULL,
@@ -54,6 +63,7 @@ const VIEWS: View[] = [
     },
   },
   { name: "admin", path: "/admin", as: ADMIN, ready: heading(/./) },
+  { name: "no plan", path: "/", as: ADMIN, ready: heading("No plan of your own") },
   { name: "nothing here", path: "/nothing-here", as: USER, ready: heading("Page not found") },
 ];
 

@@ -1,4 +1,4 @@
-import { expect, signedIn, signIn, test, useServer } from "../support/test";
+import { expect, ofTenant, signedIn, signIn, test, useServer } from "../support/test";
 
 const server = useServer();
 const NEW = "new@halisoft.example";
@@ -19,10 +19,24 @@ test.describe("a wrong password", () => {
 
 test("the demo's accounts can be chosen; no password is shown", async ({ page }) => {
   await page.goto(server().url);
-  await page.getByRole("button", { name: NEW }).click();
+  const { demoUsers } = JSON.parse((await page.locator("#boot").textContent()) ?? "");
+  expect(demoUsers).toContain(NEW);
+  const offered = page.getByRole("region", { name: "Demo accounts" });
+  await expect(offered.locator(".demo-email")).toHaveText(demoUsers);
+  await expect(offered).toContainText("TOLLGATE_DEMO_PASSWORD");
+  await offered.getByRole("button", { name: NEW }).click();
   await expect(page.getByRole("textbox", { name: "E-mail" })).toHaveValue(NEW);
   await expect(page.getByRole("textbox", { name: "Password" })).toHaveValue("");
+  await expect(page.getByRole("textbox", { name: "Password" })).toBeFocused();
   expect(await page.content()).not.toContain(server().password);
+});
+
+test("an administrator without a plan is led from the portal to the admin page", async ({ page }) => {
+  await signedIn(page, server(), "admin@halisoft.example");
+  await page.goto(server().url);
+  await expect(page.getByRole("heading", { level: 1, name: "No plan of your own" })).toBeVisible();
+  await page.getByRole("link", { name: "Go to the admin page" }).click();
+  await expect(page).toHaveURL(/\/admin$/);
 });
 
 test("a deep link asks for the sign-in and then goes where it led", async ({ page }) => {
@@ -78,8 +92,7 @@ test("keys: the skip link comes first, and the heading takes the focus after nav
 });
 
 test("another tenant shows its own name and accounts", async ({ page }) => {
-  const { port } = new URL(server().url);
-  await page.goto(`http://studio.localhost:${port}/`);
+  await page.goto(ofTenant("studio", server()).url);
   await expect(page.getByRole("button", { name: "user@studio.example" })).toBeVisible();
   await expect(page.locator("body")).not.toContainText(/halisoft/i);
 });

@@ -1,12 +1,10 @@
-import { Anchor, Button, Paper, Skeleton, Text } from "@mantine/core";
+import { Anchor, Button, Skeleton, Text } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { asTollgateError, type Me } from "@tollgate/react/core";
 import { sessionQuery, signOut } from "../session/session";
-import { BrandMark } from "../ui/brand-mark";
 import { ErrorCard } from "../ui/error-card";
-import { Footer } from "../ui/footer";
 import { Page } from "../ui/page";
-import { ThemeToggle } from "../ui/theme-toggle";
+import { PlainFrame } from "../ui/plain-frame";
 
 /** A place for the dashboards to come; until then it says where their work is done now. */
 export function AdminPage() {
@@ -19,20 +17,11 @@ export function AdminPage() {
   }
 
   return (
-    <div className="sign-in">
-      <header className="sign-in-head">
-        <BrandMark />
-        <ThemeToggle />
-      </header>
-      <main className="sign-in-main">
-        <Paper withBorder p="xl" className="surface">
-          {error && <ErrorCard error={asTollgateError(error)} onRetry={() => void refetch()} />}
-          {!error && isFetching && <Skeleton height={180} />}
-          {!error && !isFetching && (me ? <Welcome me={me} onLeave={leave} /> : <SignedOut />)}
-        </Paper>
-      </main>
-      <Footer />
-    </div>
+    <PlainFrame>
+      {error && <ErrorCard error={asTollgateError(error)} onRetry={() => void refetch()} />}
+      {!error && isFetching && <Skeleton height={180} />}
+      {!error && !isFetching && (me ? <Welcome me={me} onLeave={leave} /> : <SignedOut />)}
+    </PlainFrame>
   );
 }
 

@@ -1,5 +1,6 @@
 import { Alert, Text } from "@mantine/core";
-import { advice, byRisk, type Quotas, statusWord } from "@tollgate/react/core";
+import { byRisk, type Quotas, remainingSentence, resetSentence, statusWord } from "@tollgate/react/core";
+import { boot } from "../boot";
 import { Icon } from "../ui/icons";
 
 /** Names the quotas that need attention, before the numbers. */
@@ -7,6 +8,8 @@ export function RiskBanner({ quotas }: { quotas: Quotas }) {
   const risky = byRisk(quotas).filter((quota) => quota.status !== "ok");
   const [first] = risky;
   if (!first) return null;
+  const wording = { locale: boot.locale };
+  const resets = resetSentence(first, Date.now(), wording);
   const over = first.status === "exceeded";
   return (
     <Alert
@@ -17,8 +20,9 @@ export function RiskBanner({ quotas }: { quotas: Quotas }) {
       title={`${statusWord(first.status)}: ${first.name}`}
     >
       <Text size="sm">
-        {over ? "Further calls are refused until it resets or your plan grows." : advice(first)}
-        {risky.length > 1 && ` ${risky.length - 1} more ${risky.length === 2 ? "needs" : "need"} attention below.`}
+        {over ? "Further calls are refused. " : `${remainingSentence(first, wording)}. `}
+        {resets && `${resets}. `}
+        {risky.length > 1 && `${risky.length - 1} more ${risky.length === 2 ? "needs" : "need"} attention below.`}
       </Text>
     </Alert>
   );

@@ -1,6 +1,6 @@
 import { Alert, Anchor, Group, NativeSelect, Skeleton, Text } from "@mantine/core";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useAIComponent, useComponents, useQuotaExceeded, useUsage } from "@tollgate/react";
+import { useAIComponent, useComponents, useQuotaExceeded, useSubscription, useUsage } from "@tollgate/react";
 import { UsageMeter } from "@tollgate/react/components";
 import type { Component } from "@tollgate/react/core";
 import { useRef, useState } from "react";
@@ -79,7 +79,7 @@ function Runner({ component }: { component: Component }) {
           />
           <Cost component={component} />
         </div>
-        <Output ref={output} ai={ai} started={started} onShowQuota={show} />
+        <Output ref={output} ai={ai} schema={action.outputSchema} started={started} onShowQuota={show} />
       </div>
     </Page>
   );
@@ -88,10 +88,13 @@ function Runner({ component }: { component: Component }) {
 function Labels({ component }: { component: Component }) {
   return (
     <Group gap="xs">
-      {component.provider === "demo" && <DemoBadge />}
-      <Text size="sm" c="dimmed">
-        {component.model}
-      </Text>
+      {component.provider === "demo" ? (
+        <DemoBadge />
+      ) : (
+        <Text size="sm" c="dimmed">
+          {component.model}
+        </Text>
+      )}
     </Group>
   );
 }
@@ -115,12 +118,18 @@ function ActionChoice({ component, action }: { component: Component; action: str
 /** What a run draws, and how much of it is left, live. */
 function Cost({ component }: { component: Component }) {
   const { quotas } = useUsage();
+  const { plan } = useSubscription();
   const drawn = component.draws.flatMap(({ feature }) => quotas[feature] ?? []);
   if (drawn.length === 0) return null;
   return (
     <section className="meter-card" aria-label="Quota">
       {drawn.map((quota) => (
-        <UsageMeter key={quota.feature} quota={quota} locale={boot.locale} />
+        <UsageMeter
+          key={quota.feature}
+          quota={quota}
+          reset={plan?.features.find(({ feature }) => feature === quota.feature)?.reset}
+          locale={boot.locale}
+        />
       ))}
       <Text size="sm" c="dimmed" mt="xs">
         One run takes{" "}

@@ -23,6 +23,7 @@ export function InputForm({ action, running, serverErrors, onRun, onStop }: Prop
   const [values, setValues] = useState<Values>(() => valuesOf(allFields, action.sample));
   const [localErrors, setLocalErrors] = useState<Record<string, string>>({});
   const form = useRef<HTMLFormElement>(null);
+  const runButton = useRef<HTMLButtonElement>(null);
   const errors = { ...errorsByField(fields, serverErrors), ...localErrors };
 
   function submit(event: FormEvent) {
@@ -33,6 +34,11 @@ export function InputForm({ action, running, serverErrors, onRun, onStop }: Prop
     const [first] = Object.keys(errors);
     if (first !== undefined) form.current?.querySelector<HTMLElement>(`[name="${CSS.escape(first)}"]`)?.focus();
     else onRun(input);
+  }
+
+  function stop() {
+    onStop();
+    runButton.current?.focus();
   }
 
   function submitByKey(event: KeyboardEvent) {
@@ -73,6 +79,7 @@ export function InputForm({ action, running, serverErrors, onRun, onStop }: Prop
           <Group gap="sm">
             {/* Run stays in place while it runs, so that the focus does. */}
             <Button
+              ref={runButton}
               type="submit"
               aria-disabled={running}
               data-disabled={running || undefined}
@@ -81,7 +88,7 @@ export function InputForm({ action, running, serverErrors, onRun, onStop }: Prop
               Run
             </Button>
             {running && (
-              <Button color="red" variant="light" leftSection={<Icon name="stop" size={18} />} onClick={onStop}>
+              <Button color="red" variant="light" leftSection={<Icon name="stop" size={18} />} onClick={stop}>
                 Stop
               </Button>
             )}

@@ -10,12 +10,14 @@ import { ResultView } from "./result-view";
 interface Props {
   ref: Ref<HTMLElement>;
   ai: AIComponent<unknown>;
+  /** The answer's schema, which says the order of its parts. */
+  schema: unknown;
   started: boolean;
   onShowQuota: (error: TollgateError) => void;
 }
 
 /** The answer as it is written, then the answer to read. */
-export function Output({ ref, ai, started, onShowQuota }: Props) {
+export function Output({ ref, ai, schema, started, onShowQuota }: Props) {
   return (
     <section ref={ref} className="runner-output" aria-labelledby="output-title" aria-busy={ai.loading}>
       <Paper withBorder p="lg" className="surface">
@@ -27,7 +29,7 @@ export function Output({ ref, ai, started, onShowQuota }: Props) {
             {progressOf(ai, started)}
           </Text>
         </Group>
-        <Body ai={ai} onShowQuota={onShowQuota} />
+        <Body ai={ai} schema={schema} onShowQuota={onShowQuota} />
       </Paper>
     </section>
   );
@@ -35,12 +37,12 @@ export function Output({ ref, ai, started, onShowQuota }: Props) {
 
 function progressOf({ loading, error, answer, stream }: AIComponent<unknown>, started: boolean): string {
   if (loading) return stream ? "Writing…" : "Running…";
-  if (error) return "Refused";
+  if (error) return error.status >= 400 && error.status < 500 ? "Refused" : "Failed";
   if (answer) return "Done";
   return started ? "Stopped" : "";
 }
 
-function Body({ ai, onShowQuota }: Pick<Props, "ai" | "onShowQuota">) {
+function Body({ ai, schema, onShowQuota }: Pick<Props, "ai" | "schema" | "onShowQuota">) {
   const { error, answer, stream } = ai;
   return (
     <>
@@ -54,7 +56,7 @@ function Body({ ai, onShowQuota }: Pick<Props, "ai" | "onShowQuota">) {
         </ErrorCard>
       )}
       {answer ? (
-        <Answer answer={answer} />
+        <Answer answer={answer} schema={schema} />
       ) : stream || ai.loading ? (
         <pre className="stream" data-testid="stream">
           {stream}
@@ -67,7 +69,7 @@ function Body({ ai, onShowQuota }: Pick<Props, "ai" | "onShowQuota">) {
   );
 }
 
-function Answer({ answer }: { answer: AiAnswer }) {
+function Answer({ answer, schema }: { answer: AiAnswer; schema: unknown }) {
   const raw = JSON.stringify(answer.result, null, 2);
   return (
     <>
@@ -83,7 +85,7 @@ function Answer({ answer }: { answer: AiAnswer }) {
             <Tabs.Tab value="raw">JSON</Tabs.Tab>
           </Tabs.List>
           <Tabs.Panel value="read" pt="md">
-            <ResultView value={answer.result} />
+            <ResultView value={answer.result} schema={schema} />
           </Tabs.Panel>
           <Tabs.Panel value="raw" pt="md">
             <pre className="stream">{raw}</pre>

@@ -37,10 +37,14 @@ export function variantsOf(schema: Schema): Variant[] {
     properties: { ...pick(properties, strings(choice.required)), ...objectOf(choice.properties) },
     required: [...required, ...strings(choice.required)],
   }));
-  const always = pick(properties, required);
+  const chosen = new Set(choices.flatMap((choice) => Object.keys(choice.properties)));
+  const shared = Object.fromEntries(Object.entries(properties).filter(([name]) => !chosen.has(name)));
   const fromChoices = choices
-    .map((choice) => variant({ ...always, ...choice.properties }, choice.required))
-    .filter(({ fields }) => fields.length > 0);
+    .filter((choice) => Object.keys(choice.properties).length > 0)
+    .map((choice) => ({
+      title: variant(choice.properties, []).title,
+      fields: variant({ ...choice.properties, ...shared }, choice.required).fields,
+    }));
   if (fromChoices.length > 1) return fromChoices;
   if (Object.keys(properties).length === 0) return [{ title: "Input", fields: [wholeField()] }];
   return splitFiles(variant(properties, required));
@@ -57,8 +61,8 @@ function splitFiles(all: Variant): Variant[] {
 }
 
 function variant(properties: Record<string, unknown>, required: string[]): Variant {
-  const fields = Object.entries(properties).map(([name, property]) =>
-    fieldOf(name, objectOf(property), required.includes(name)),
+  const fields = inOrder(Object.keys(properties), { required }).map((name) =>
+    fieldOf(name, objectOf(properties[name]), required.includes(name)),
   );
   return titled(fields);
 }
@@ -159,6 +163,21 @@ export function errorsByField(fields: Field[], errors: { pointer: string; detail
     found[names.has(name) ? name : WHOLE] ??= detail;
   }
   return found;
+}
+
+/** Names as the schema lists its required ones, then the others. The order of `properties` does not survive JSON. */
+export function inOrder(names: string[], schema: unknown): string[] {
+  const listed = strings(objectOf(schema).required);
+  const place = (name: string) => (listed.includes(name) ? listed.indexOf(name) : listed.length);
+  return [...names].sort((a, b) => place(a) - place(b));
+}
+
+export function propertyOf(schema: unknown, name: string): unknown {
+  return objectOf(objectOf(schema).properties)[name];
+}
+
+export function itemsOf(schema: unknown): unknown {
+  return objectOf(schema).items;
 }
 
 /** "invoiceNumber" and "invoice_number" as "Invoice number". */

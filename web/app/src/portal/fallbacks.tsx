@@ -1,23 +1,24 @@
 import { Anchor, Button, Stack, Text } from "@mantine/core";
 import { type ErrorComponentProps, Link } from "@tanstack/react-router";
 import { Page } from "../ui/page";
+import { PlainFrame } from "../ui/plain-frame";
 
 export function NotFound() {
   return (
-    <main className="lonely">
+    <PlainFrame>
       <Page title="Page not found" intro="There is nothing at this address.">
         <Anchor component={Link} to="/">
           Go to the overview
         </Anchor>
       </Page>
-    </main>
+    </PlainFrame>
   );
 }
 
 /** Last resort: a page that failed to draw, or whose code could not be loaded after an update. */
 export function RouteFailed({ error }: ErrorComponentProps) {
   return (
-    <main className="lonely">
+    <PlainFrame>
       <Page
         title="This page failed to load"
         intro="Load it again; if that does not help, tell support what it says below."
@@ -29,6 +30,6 @@ export function RouteFailed({ error }: ErrorComponentProps) {
           <Button onClick={() => location.reload()}>Load again</Button>
         </Stack>
       </Page>
-    </main>
+    </PlainFrame>
   );
 }

@@ -1,22 +1,15 @@
-export interface DemoAccount {
-  email: string;
-  about: string;
-}
-
-/** The demo's people, by tenant. Their password is printed where the server was started. */
-export const DEMO_ACCOUNTS: Record<string, DemoAccount[]> = {
-  halisoft: [
-    { email: "near@halisoft.example", about: "Starter, 87 of 100 invoices used" },
-    { email: "full@halisoft.example", about: "Starter, at the limit" },
-    { email: "new@halisoft.example", about: "Starter, nothing used" },
-    { email: "pro@halisoft.example", about: "Professional" },
-    { email: "enterprise@halisoft.example", about: "Enterprise" },
-    { email: "admin@halisoft.example", about: "Administrator" },
-  ],
-  studio: [
-    { email: "user@studio.example", about: "Free, 99 of 100 prompts used" },
-    { email: "pro@studio.example", about: "Pro" },
-    { email: "power@studio.example", about: "Power" },
-    { email: "admin@studio.example", about: "Administrator" },
-  ],
+/** What the demo starts with, for the addresses that the server names. */
+const ABOUT: Record<string, string> = {
+  "near@halisoft.example": "Starter, starts at 87 of 100",
+  "full@halisoft.example": "Starter, starts at its limit",
+  "new@halisoft.example": "Starter, starts at zero",
+  "pro@halisoft.example": "Professional",
+  "enterprise@halisoft.example": "Enterprise",
+  "user@studio.example": "Free, starts at 99 of 100",
+  "pro@studio.example": "Pro",
+  "power@studio.example": "Power",
 };
+
+export function aboutDemoUser(email: string): string | undefined {
+  return ABOUT[email] ?? (email.startsWith("admin@") ? "Administrator" : undefined);
+}

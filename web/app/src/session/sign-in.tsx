@@ -1,15 +1,13 @@
-import { Button, Paper, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
+import { Button, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { asTollgateError, type TollgateError } from "@tollgate/react/core";
 import { type FormEvent, useRef, useState } from "react";
 import { boot } from "../boot";
-import { BrandMark } from "../ui/brand-mark";
 import { ErrorCard } from "../ui/error-card";
-import { Footer } from "../ui/footer";
 import { Page } from "../ui/page";
-import { ThemeToggle } from "../ui/theme-toggle";
-import { DEMO_ACCOUNTS } from "./demo-accounts";
+import { PlainFrame } from "../ui/plain-frame";
+import { aboutDemoUser } from "./demo-accounts";
 import { safeNext, signIn } from "./session";
 
 export function SignIn() {
@@ -46,62 +44,52 @@ export function SignIn() {
   }
 
   return (
-    <div className="sign-in">
-      <header className="sign-in-head">
-        <BrandMark />
-        <ThemeToggle />
-      </header>
-      <main className="sign-in-main">
-        <Paper withBorder p="xl" className="surface">
-          <Page title="Sign in" intro={`to ${boot.brand.name}`}>
-            <form onSubmit={submit}>
-              <Stack>
-                {error && <ErrorCard error={error} />}
-                <TextInput
-                  label="E-mail"
-                  type="email"
-                  autoComplete="username"
-                  required
-                  value={email}
-                  onChange={(event) => setEmail(event.currentTarget.value)}
-                />
-                <PasswordInput
-                  ref={passwordField}
-                  label="Password"
-                  autoComplete="current-password"
-                  required
-                  value={password}
-                  onChange={(event) => setPassword(event.currentTarget.value)}
-                />
-                <Button type="submit" size="md" loading={busy}>
-                  Sign in
-                </Button>
-              </Stack>
-            </form>
-          </Page>
-        </Paper>
-        {boot.demo && <DemoAccounts onChoose={choose} />}
-      </main>
-      <Footer />
-    </div>
+    <PlainFrame below={boot.demo && <DemoAccounts onChoose={choose} />}>
+      <Page title="Sign in" intro={`to ${boot.brand.name}`}>
+        <form onSubmit={submit}>
+          <Stack>
+            {error && <ErrorCard error={error} />}
+            <TextInput
+              label="E-mail"
+              type="email"
+              autoComplete="username"
+              required
+              value={email}
+              onChange={(event) => setEmail(event.currentTarget.value)}
+            />
+            <PasswordInput
+              ref={passwordField}
+              label="Password"
+              autoComplete="current-password"
+              required
+              value={password}
+              onChange={(event) => setPassword(event.currentTarget.value)}
+            />
+            <Button type="submit" size="md" loading={busy}>
+              Sign in
+            </Button>
+          </Stack>
+        </form>
+      </Page>
+    </PlainFrame>
   );
 }
 
 function DemoAccounts({ onChoose }: { onChoose: (email: string) => void }) {
-  const accounts = DEMO_ACCOUNTS[boot.tenant.slug] ?? [];
-  if (accounts.length === 0) return null;
+  if (boot.demoUsers.length === 0) return null;
   return (
     <section className="demo-accounts" aria-labelledby="demo-title">
       <h2 id="demo-title">Demo accounts</h2>
       <Text size="sm" c="dimmed">
-        Choose one. Their password was printed where the server was started.
+        Choose one. They share a password: what TOLLGATE_DEMO_PASSWORD says, or else the one that the server printed at
+        its first start.
       </Text>
       <ul>
-        {accounts.map(({ email, about }) => (
+        {boot.demoUsers.map((email) => (
           <li key={email}>
             <button type="button" onClick={() => onChoose(email)}>
               <span className="demo-email">{email}</span>
-              <span className="demo-about">{about}</span>
+              <span className="demo-about">{aboutDemoUser(email)}</span>
             </button>
           </li>
         ))}

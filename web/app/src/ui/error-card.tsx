@@ -14,13 +14,13 @@ export function ErrorCard(props: { error: TollgateError; onRetry?: () => void; c
           Request {error.instance}
         </Text>
       )}
-      <Group gap="xs" mt="sm">
+      <Group gap="xs" className="error-ways">
         {onRetry && (
           <Button size="xs" variant="default" onClick={onRetry}>
             Try again
           </Button>
         )}
-        {error.isSignedOut && (
+        {error.isSignedOut && error.code !== "invalid-credentials" && (
           <Anchor size="sm" href={`/sign-in?next=${encodeURIComponent(location.pathname)}`}>
             Sign in again
           </Anchor>

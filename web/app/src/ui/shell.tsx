@@ -1,14 +1,17 @@
-import { ActionIcon } from "@mantine/core";
+import { ActionIcon, Button, Group } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { TollgateProvider, useUsage } from "@tollgate/react";
 import { ConnectionBadge } from "@tollgate/react/components";
 import type { User } from "@tollgate/react/core";
 import { useCallback } from "react";
+import { boot } from "../boot";
 import { forget, signOut } from "../session/session";
 import { BrandMark } from "./brand-mark";
 import { Footer } from "./footer";
 import { Icon } from "./icons";
+import { Page } from "./page";
+import { PlainFrame } from "./plain-frame";
 import { QuotaDialog } from "./quota-dialog";
 import { ThemeToggle } from "./theme-toggle";
 
@@ -31,6 +34,7 @@ export function Shell({ user }: { user: User }) {
     await navigate({ to: "/sign-in" });
   }
 
+  if (!user.customer) return <NoCustomer user={user} onLeave={leave} />;
   return (
     <TollgateProvider key={user.id} onSignedOut={toSignIn}>
       <a className="skip-link" href="#main">
@@ -71,6 +75,24 @@ export function Shell({ user }: { user: User }) {
       </div>
       <QuotaDialog />
     </TollgateProvider>
+  );
+}
+
+/** An administrator has no plan and no meters of their own. */
+function NoCustomer({ user, onLeave }: { user: User; onLeave: () => void }) {
+  return (
+    <PlainFrame>
+      <Page title="No plan of your own" intro={`${user.email} manages ${boot.brand.name} and is no customer of it.`}>
+        <Group gap="sm">
+          <Button component="a" href="/admin">
+            Go to the admin page
+          </Button>
+          <Button variant="default" onClick={onLeave}>
+            Sign out
+          </Button>
+        </Group>
+      </Page>
+    </PlainFrame>
   );
 }
 

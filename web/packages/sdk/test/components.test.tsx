@@ -102,6 +102,12 @@ describe("QuotaExceededDialog", () => {
     expect(dialog.textContent).toContain("Resets in 9 days (December 1, 2026)");
     expect(dialog.textContent).toContain("Professional: 500 analyses");
     expect(dialog.textContent).toContain("Request req_7");
+    expect(dialog.textContent).toContain(english.dialogUsedUp("Invoice OCR"));
+  });
+
+  it("leaves the reason to the server where something is left, but too little", () => {
+    open({ detail: "3 left, 5 asked for.", quota: quota({ used: 97, remaining: 3 }) });
+    expect(screen.getByRole("dialog").textContent).toContain("3 left, 5 asked for.");
   });
 
   it("offers exactly the actions of the refusal", () => {

@@ -78,7 +78,7 @@ describe("back-off", () => {
   it("doubles up to half a minute and spreads over the upper half", () => {
     expect([0, 1, 2, 3].map((attempt) => backoffMs(attempt, () => 0))).toEqual([250, 500, 1000, 2000]);
     expect([0, 1, 2, 3].map((attempt) => backoffMs(attempt, () => 1))).toEqual([500, 1000, 2000, 4000]);
-    expect(backoffMs(50, () => 1)).toBe(30_000);
+    expect(backoffMs(50, () => 1)).toBe(10_000);
   });
 });
 
@@ -107,6 +107,9 @@ describe("the words of a quota", () => {
     );
     const storage = quota({ unit: "bytes", used: 400_000_000, limit: 500_000_000, resetsAt: null });
     expect(usageSentence(storage, { reset: "billing_month", locale: "en" })).toBe("You've used 400 MB / 500 MB.");
+    const bytes = (used: number, limit: number) => figures(quota({ unit: "bytes", used, limit }), "en");
+    expect(bytes(4_900_000_000, 10_000_000_000)).toBe("4,900 MB / 10,000 MB");
+    expect(bytes(5_000_000_000, 5_000_000_000_000)).toBe("5 GB / 5,000 GB");
   });
 
   it("tells unlimited from limited", () => {

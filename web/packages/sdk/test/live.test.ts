@@ -31,7 +31,7 @@ describe("the live connection", () => {
     FakeSocket.opened = [];
   });
 
-  it("opens one socket on the page's own origin and is live with its first message", () => {
+  it("opens one socket on the page's own origin and shows what its first message brings", () => {
     const { handlers } = start();
     expect(FakeSocket.newest.url).toBe("wss://host.example/api/realtime");
     expect(handlers.onState).not.toHaveBeenCalled();
@@ -65,6 +65,18 @@ describe("the live connection", () => {
     await time.advance(250);
     expect(FakeSocket.opened).toHaveLength(2);
     expect(query(FakeSocket.newest).get("since")).toBe("a2");
+  });
+
+  it("is live again when let in, though a resumed connection has nothing to say", async () => {
+    const { time, handlers, client } = start();
+    FakeSocket.newest.say("snapshot", "a1");
+    FakeSocket.newest.drop();
+    expect(handlers.onState).toHaveBeenLastCalledWith("reconnecting");
+    await time.advance(250);
+    FakeSocket.newest.onopen?.();
+    expect(handlers.onState).toHaveBeenLastCalledWith("live");
+    await time.advance(20_000);
+    expect(client.usage).not.toHaveBeenCalled();
   });
 
   it("forgets its place when told to resync", async () => {

@@ -54,7 +54,7 @@ function OpenDialog(props: QuotaExceededDialogProps & { problem: TollgateError }
       <h2 id={`${id}-title`} ref={heading} tabIndex={-1}>
         {labels.dialogTitle}
       </h2>
-      <p id={`${id}-text`}>{problem.message}</p>
+      <p id={`${id}-text`}>{quota?.remaining === 0 ? labels.dialogUsedUp(quota.name) : problem.message}</p>
       {quota && <UsageMeter quota={quota} {...wording} now={now} />}
       <Plans actions={problem.actions} unit={quota?.unit ?? null} labels={labels} locale={locale} />
       <div className="tg-actions">

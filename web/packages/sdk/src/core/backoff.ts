@@ -1,5 +1,5 @@
 const BASE_MS = 500;
-const MAX_MS = 30_000;
+const MAX_MS = 10_000;
 
 /**
  * How long to wait before try number `attempt` (0 is the first retry): a random point in the upper

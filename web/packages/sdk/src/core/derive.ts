@@ -34,19 +34,22 @@ export function fill(quota: Quota): number {
   return Math.min(1, Math.max(0, (quota.percentage ?? 0) / 100));
 }
 
-/** An amount with its unit. Bytes are told in MB or GB, where 1 MB is 1,000,000 bytes. */
-export function amount(value: number, unit: string | null, locale?: string): string {
+/**
+ * An amount with its unit. Bytes are told in MB, or in GB from 100 GB on, where 1 MB is 1,000,000 bytes;
+ * amounts that stand together take the step of the largest.
+ */
+export function amount(value: number, unit: string | null, locale?: string, largest = value): string {
   if (unit !== "bytes") return new Intl.NumberFormat(locale).format(value);
-  const [divisor, name] = Math.abs(value) >= 1e10 ? [1e9, "gigabyte"] : [1e6, "megabyte"];
+  const [divisor, name] = Math.abs(largest) >= 1e11 ? [1e9, "gigabyte"] : [1e6, "megabyte"];
   const format = { style: "unit", unit: name, maximumFractionDigits: 1 } as const;
   return new Intl.NumberFormat(locale, format).format(value / divisor);
 }
 
 /** "87 / 100", or "87" alone where there is no limit. */
 export function figures(quota: Quota, locale?: string): string {
-  const used = amount(quota.used, quota.unit, locale);
-  if (quota.limit === null) return used;
-  return `${used} / ${amount(quota.limit, quota.unit, locale)}`;
+  const { used, limit, unit } = quota;
+  if (limit === null) return amount(used, unit, locale);
+  return `${amount(used, unit, locale, limit)} / ${amount(limit, unit, locale)}`;
 }
 
 /** "You've used 87 / 100 analyses this month." */

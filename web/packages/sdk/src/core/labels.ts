@@ -18,6 +18,8 @@ export interface Labels {
   statusChanged: (name: string, status: string) => string;
   connection: Record<"live" | "reconnecting" | "stale", string>;
   dialogTitle: string;
+  /** When nothing is left of it; otherwise the server says how much is. */
+  dialogUsedUp: (name: string) => string;
   dialogPlans: string;
   dialogPlan: (name: string, limit: string) => string;
   upgrade: string;
@@ -54,6 +56,7 @@ export const english: Labels = {
   statusChanged: (name, status) => `${name}: ${status}`,
   connection: { live: "Live", reconnecting: "Connecting", stale: "Not up to date" },
   dialogTitle: "You've reached your limit",
+  dialogUsedUp: (name) => `${name} is used up, so this call was refused. Nothing was charged.`,
   dialogPlans: "More with a bigger plan",
   dialogPlan: (name, limit) => `${name}: ${limit}`,
   upgrade: "Upgrade plan",

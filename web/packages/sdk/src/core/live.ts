@@ -72,6 +72,10 @@ export function connectLive(
     if (mine !== newest || ended.signal.aborted) return;
     const opened = new env.WebSocket(liveUrl(client.baseUrl || env.origin, { since: cursor, ticket }));
     socket = opened;
+    // A resumed connection says nothing until something changes, so being let in is the news.
+    opened.onopen = () => {
+      if (socket === opened) live();
+    };
     // A socket that was given up may still speak; only the newest is heard.
     opened.onmessage = (event) => {
       if (socket === opened) receive(JSON.parse(String(event.data)));
@@ -81,11 +85,15 @@ export function connectLive(
     };
   }
 
-  function receive(message: LiveMessage) {
+  function live() {
     watch();
-    attempt = 0;
     stopPolling();
     handlers.onState("live");
+  }
+
+  function receive(message: LiveMessage) {
+    live();
+    attempt = 0;
     if (message.id) cursor = message.id;
     if (message.type === "resync") cursor = undefined;
     else if (message.type === "snapshot") handlers.onSnapshot(quotasOf(message));
