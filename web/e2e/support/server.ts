@@ -23,9 +23,9 @@ export function binaryPath(): string {
 
 /** Starts the real server on a free port with the demo data, in a folder or database of its own. */
 export async function startServer(environment: Record<string, string> = {}): Promise<Server> {
+  const database = makeDatabase();
   const data = mkdtempSync(join(tmpdir(), "tollgate-e2e-"));
   const password = randomBytes(12).toString("base64url");
-  const database = makeDatabase();
   const env = { ...process.env, TOLLGATE_DEMO_PASSWORD: password, ...environment };
   let child: ChildProcess | undefined;
 

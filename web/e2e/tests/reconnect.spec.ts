@@ -66,3 +66,18 @@ test("the page finds a restarted server by itself", async ({ page }) => {
   await expect(badge).toHaveText("Live", { timeout: 20_000 });
   expect((await states())[0]).toBe("reconnecting");
 });
+
+test("while the server is away the pages stay, say so, and can be tried again", async ({ page }) => {
+  const code = page.waitForResponse(/component-page/);
+  await signIn(page, server(), NEAR);
+  await (await code).finished();
+  await server().pause();
+  await page.getByRole("link", { name: "Playground" }).click();
+  const alert = page.getByRole("alert");
+  await expect(alert).toContainText("The server could not be reached.");
+  await expect(page.getByRole("navigation", { name: "Main" })).toBeVisible();
+  await server().resume();
+  await alert.getByRole("button", { name: "Try again" }).click();
+  await expect(page.getByRole("link", { name: /Invoice OCR/ })).toBeVisible();
+  await expect(alert).toHaveCount(0);
+});

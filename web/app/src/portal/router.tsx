@@ -7,16 +7,17 @@ import {
   Outlet,
   redirect,
 } from "@tanstack/react-router";
+import { useEffect } from "react";
 import { Overview } from "../overview/overview";
 import { currentUser } from "../session/session";
 import { SignIn } from "../session/sign-in";
 import { Shell } from "../ui/shell";
-import { NotFound, RouteFailed } from "./fallbacks";
+import { AllFailed, NotFound, RouteFailed } from "./fallbacks";
 
 const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({
   component: Outlet,
   notFoundComponent: NotFound,
-  errorComponent: RouteFailed,
+  errorComponent: AllFailed,
 });
 
 const signIn = createRoute({
@@ -42,23 +43,30 @@ const signedIn = createRoute({
     return { user };
   },
   component: function SignedIn() {
+    // Fetched ahead, so that the pages open also while the server is away.
+    useEffect(() => {
+      for (const page of [Catalog, ComponentPage]) void page.preload?.()?.catch(() => undefined);
+    }, []);
     return <Shell user={signedIn.useRouteContext().user} />;
   },
 });
+
+const Catalog = lazyRouteComponent(() => import("../playground/catalog"), "Catalog");
+const ComponentPage = lazyRouteComponent(() => import("../playground/component-page"), "ComponentPage");
 
 const overview = createRoute({ getParentRoute: () => signedIn, path: "/", component: Overview });
 
 const catalog = createRoute({
   getParentRoute: () => signedIn,
   path: "/playground",
-  component: lazyRouteComponent(() => import("../playground/catalog"), "Catalog"),
+  component: Catalog,
 });
 
 const component = createRoute({
   getParentRoute: () => signedIn,
   path: "/playground/$component",
   validateSearch: (search): { action?: string } => (typeof search.action === "string" ? { action: search.action } : {}),
-  component: lazyRouteComponent(() => import("../playground/component-page"), "ComponentPage"),
+  component: ComponentPage,
 });
 
 const tree = root.addChildren([signIn, setUp, signedIn.addChildren([overview, catalog, component])]);
@@ -68,6 +76,7 @@ export function makeRouter(queryClient: QueryClient) {
     routeTree: tree,
     context: { queryClient },
     defaultPreload: "intent",
+    defaultErrorComponent: RouteFailed,
     scrollRestoration: false,
   });
 }
