@@ -8,6 +8,8 @@ use thiserror::Error;
 
 /// Characters of one encoded 128-bit value: 26 × 5 bits.
 pub const ENCODED_CHARS: usize = 26;
+/// Characters of an id: a prefix of three, `_`, and an encoded value.
+const ID_CHARS: usize = 30;
 /// The longest key or slug that a person may choose.
 pub const KEY_CHARS_MAX: usize = 64;
 
@@ -28,14 +30,26 @@ pub enum IdError {
 ///
 /// Source: the TypeID specification 0.3 (`jetify-com/typeid`).
 pub fn encode(bits: u128) -> String {
-    (0..26_u32)
-        .rev()
-        .map(|place| {
-            let shifted = bits.checked_shr(place.saturating_mul(5)).unwrap_or(0);
-            let index = usize::try_from(shifted & 31).unwrap_or(0);
-            char::from(ALPHABET.get(index).copied().unwrap_or(b'0'))
-        })
-        .collect()
+    let mut text = String::with_capacity(ENCODED_CHARS);
+    append(&mut text, bits);
+    text
+}
+
+/// Writes 128 bits as an id: a prefix, `_` and what [`encode`] writes.
+pub fn encode_as(prefix: &str, bits: u128) -> String {
+    let mut text = String::with_capacity(ID_CHARS);
+    text.push_str(prefix);
+    text.push('_');
+    append(&mut text, bits);
+    text
+}
+
+fn append(text: &mut String, bits: u128) {
+    for place in (0..26_u32).rev() {
+        let shifted = bits.checked_shr(place.saturating_mul(5)).unwrap_or(0);
+        let index = usize::try_from(shifted & 31).unwrap_or(0);
+        text.push(char::from(ALPHABET.get(index).copied().unwrap_or(b'0')));
+    }
 }
 
 /// Whether a text is what [`encode`] writes or a key that a person may choose: lower-case letters and digits.
@@ -58,7 +72,7 @@ macro_rules! id {
 
             /// Makes the id of 128 bits, which are a `UUIDv7` in production.
             pub fn from_bits(bits: u128) -> Self {
-                Self(format!("{}_{}", $prefix, encode(bits)).into())
+                Self(encode_as($prefix, bits).into())
             }
 
             /// Reads an id and checks its kind.
