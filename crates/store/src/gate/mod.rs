@@ -29,6 +29,7 @@ use crate::db::{Db, Kind};
 use crate::error::{Error, Result};
 pub use record::Clock;
 pub(crate) use record::holds_from_json;
+pub(crate) use sqlite::SyncLog;
 
 /// Operations that may wait; more are refused at once, so that the queue never grows without bound.
 pub const QUEUE_OPERATIONS_MAX: usize = 4_096;
@@ -223,11 +224,16 @@ impl Finish {
 impl Gate {
     /// Starts the gate of a database.
     pub async fn start(db: &Db, clock: Clock) -> Result<(Self, Finish)> {
+        Self::start_with(db, clock, None).await
+    }
+
+    /// The same, with another way to sync SQLite's log.
+    pub(crate) async fn start_with(db: &Db, clock: Clock, log: Option<SyncLog>) -> Result<(Self, Finish)> {
         let (queue, waiting) = mpsc::channel(QUEUE_OPERATIONS_MAX);
         let (feed, _) = broadcast::channel(FEED_BATCHES_MAX);
         let (finished, finish) = oneshot::channel();
         let node = match &db.kind {
-            Kind::Sqlite(sqlite) => sqlite::start(sqlite, waiting, feed.clone(), finished, clock)?,
+            Kind::Sqlite(sqlite) => sqlite::start(sqlite, waiting, (feed.clone(), finished), clock, log)?,
             Kind::Postgres { url, .. } => postgres::start(url, waiting, feed.clone(), finished, clock).await?,
         };
         Ok((Self { queue, feed, node }, Finish(finish)))

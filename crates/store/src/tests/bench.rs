@@ -12,7 +12,7 @@ use domain::time::{Period, Timestamp};
 use domain::usage::Refusal;
 
 use crate::db::{Db, Location};
-use crate::gate::{Answer, Command, Done, Finish, Gate, Held, Idempotency, Item, Operation, Seen};
+use crate::gate::{Answer, Command, Done, Finish, Gate, Held, Idempotency, Item, Operation, Seen, SyncLog};
 use crate::{customer, tenant, usage};
 
 pub(super) const SEEN: Seen = Seen { epoch: 7, customer: 3 };
@@ -46,19 +46,28 @@ impl Bench {
 
     /// A database that is there.
     pub(super) async fn open(location: Location) -> Self {
+        Self::open_with(location, None).await
+    }
+
+    /// A database that is there, with another way to sync SQLite's log.
+    pub(super) async fn open_with(location: Location, log: Option<SyncLog>) -> Self {
         let db = Db::open(&location).await.expect("the database opens");
-        let (gate, finish) = Gate::start(&db, clock).await.expect("the gate starts");
+        let (gate, finish) = Gate::start_with(&db, clock, log).await.expect("the gate starts");
         Self { location, db, gate, finish, now: START, seen: SEEN }
+    }
+
+    /// Stops the gate and closes the database.
+    pub(super) async fn close(self) {
+        let Self { db, gate, finish, .. } = self;
+        drop((gate, db));
+        finish.wait().await;
     }
 
     /// Stops the gate and closes the database, then opens both again.
     pub(super) async fn restart(self) -> Self {
-        let Self { location, db, gate, finish, now, seen } = self;
-        drop((gate, db));
-        finish.wait().await;
-        let db = Db::open(&location).await.expect("the database opens again");
-        let (gate, finish) = Gate::start(&db, clock).await.expect("the gate starts again");
-        Self { location, db, gate, finish, now, seen }
+        let (location, now, seen) = (self.location.clone(), self.now, self.seen);
+        self.close().await;
+        Self { now, seen, ..Self::open(location).await }
     }
 
     pub(super) fn operation(&self, command: Command) -> Operation {

@@ -1,6 +1,8 @@
 //! What SQLite's gate has only in memory is not lost with the process.
 
+use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use super::bench::*;
 use super::fresh::on_sqlite;
@@ -55,6 +57,41 @@ fn copy_database(from: &Path, to: &Path) {
         let name = |path: &Path| format!("{}{suffix}", path.display());
         std::fs::copy(name(from), name(to)).expect("it copies");
     }
+}
+
+#[test]
+fn nobody_is_answered_before_the_log_is_synced() {
+    on_sqlite(|location| async move {
+        Bench::new(location.clone()).await.close().await;
+        let (began, mut beginning) = tokio::sync::mpsc::unbounded_channel();
+        let (permit, permits) = std::sync::mpsc::channel();
+        let permits = Mutex::new(permits);
+        let log = Arc::new(move || {
+            began.send(()).map_err(io::Error::other)?;
+            permits.lock().expect("one thread syncs").recv().map_err(io::Error::other)
+        });
+        let bench = Bench::open_with(location, Some(log)).await;
+        let use_one = |key: &str| {
+            let operation = bench.keyed(key, 1, Command::Consume(vec![item(&hard("calls", 9), 1)]));
+            let gate = bench.gate.clone();
+            tokio::runtime::Handle::current().spawn(async move { gate.run(operation).await.expect("an answer") })
+        };
+        let first = use_one("k1");
+        beginning.recv().await.expect("a sync begins");
+        // It is committed, as anybody can read, but neither the use nor its replay nor what comes after it is told.
+        assert_eq!(bench.used_by_events("calls").await, 1);
+        let (second, replay) = (use_one("k2"), use_one("k1"));
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!first.is_finished() && !second.is_finished() && !replay.is_finished());
+        for _ in 0..100 {
+            permit.send(()).expect("the log is open");
+        }
+        let first = first.await.expect("no panic");
+        assert!(matches!(second.await.expect("no panic"), Answer::Done(_)));
+        assert_eq!(replay.await.expect("no panic"), replay_of(&first));
+    });
 }
 
 #[test]

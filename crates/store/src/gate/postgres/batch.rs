@@ -161,7 +161,8 @@ impl<'a, 'i> Batch<'a, 'i> {
         found(&mut self.writes.loaded, key)
     }
 
-    /// Reservations whose time is over give their units back before anything is decided on the same counters.
+    /// Reservations whose time is over give their units back before anything is decided on the same counters, also the
+    /// one that the operation would end: whether it comes too late is a matter of time alone, not of who looked first.
     fn expire_due(&mut self, account: &AccountKey, operation: &Operation) -> Result<()> {
         let keys = decide::keys(&operation.command);
         let now = operation.now;
@@ -170,10 +171,8 @@ impl<'a, 'i> Batch<'a, 'i> {
         if !due || matches!(operation.command, Command::Expire(_)) {
             return Ok(());
         }
-        let own = decide::ends(&operation.command).map(|held| &held.id);
-        // A settlement that comes late, but before anyone looked, still finds its own units held.
         let over: Vec<_> = self.account(account)?.open.iter().take_while(|(at, _)| *at <= now).cloned().collect();
-        for (_, id) in over.into_iter().filter(|(_, id)| Some(id) != own) {
+        for (_, id) in over {
             self.expire(account, &id, now)?;
         }
         let found = found(&mut self.writes.loaded, account)?;

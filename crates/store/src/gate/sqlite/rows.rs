@@ -1,22 +1,19 @@
 //! The statements of the gate on SQLite.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use domain::entitlement::CounterKey;
-use domain::id::{CustomerId, EventId, ReservationId, TenantId};
+use domain::id::{EventId, ReservationId, TenantId};
 use domain::reservation::{Hold, State};
 use domain::time::Timestamp;
-use domain::usage::{Counter, Line};
+use domain::usage::Counter;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::NODE;
+use super::{AccountKey, NODE};
 use crate::error::{Error, Result};
 use crate::gate::decide;
-use crate::gate::record::{AnswerRow, holds_from_json, holds_to_json, kept_quota};
-use crate::gate::{Command, Held, Idempotency, Operation};
-
-type AccountKey = (TenantId, CustomerId);
+use crate::gate::record::{AnswerRow, holds_from_json, holds_to_json};
+use crate::gate::{Command, Held, Operation};
 
 const STATEMENTS_CACHED: usize = 64;
 
@@ -25,7 +22,8 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;
+            // Commits do not wait for the disk: `sync.rs` does, before anybody is answered.
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;
              PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;",
         )
         .map_err(failed)?;
@@ -62,14 +60,6 @@ pub(super) fn broken(table: &'static str, id: &str, why: &str) -> Error {
     Error::Broken { table, id: id.to_owned(), why: why.to_owned() }
 }
 
-pub(super) fn begin(connection: &Connection) -> Result<()> {
-    run(connection, "BEGIN IMMEDIATE", [])
-}
-
-pub(super) fn commit(connection: &Connection) -> Result<()> {
-    run(connection, "COMMIT", [])
-}
-
 pub(super) fn roll_back(connection: &Connection) {
     // Some errors end the transaction by themselves; then there is nothing to roll back.
     let _ended_already = connection.execute_batch("ROLLBACK");
@@ -97,10 +87,6 @@ fn all<T>(
     connection.prepare_cached(text).and_then(|mut s| s.query_map(values, read)?.collect()).map_err(failed)
 }
 
-pub(super) fn generation(connection: &Connection) -> Result<i64> {
-    find(connection, "SELECT number FROM generation WHERE one = 1", [], |row| row.get(0)).map(Option::unwrap_or_default)
-}
-
 /// The tenant's epoch; 0 for a tenant that is gone, which no operation can have seen.
 pub(super) fn epoch(connection: &Connection, tenant: &TenantId) -> Result<i64> {
     find(connection, "SELECT epoch FROM tenant WHERE tenant_id = ?1", [tenant.as_str()], |row| row.get(0))
@@ -125,113 +111,13 @@ pub(super) fn counter(connection: &Connection, (tenant, customer): &AccountKey, 
     find(connection, text, values, read).map(Option::unwrap_or_default)
 }
 
-pub(super) fn put_counter(
-    connection: &Connection,
-    (tenant, customer): &AccountKey,
-    key: &CounterKey,
-    counter: &Counter,
-) -> Result<()> {
-    let text = "INSERT INTO counter (tenant_id, customer_id, feature, source, period_start, used, held, next_expiry, version) \
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-                ON CONFLICT (tenant_id, customer_id, feature, source, period_start) DO UPDATE SET \
-                used = excluded.used, held = excluded.held, next_expiry = excluded.next_expiry, version = excluded.version";
-    let values = params![
-        tenant.as_str(),
-        customer.as_str(),
-        key.feature.as_str(),
-        key.source.as_str(),
-        key.period_start.as_micros(),
-        counter.used,
-        counter.held,
-        counter.next_expiry.map(Timestamp::as_micros),
-        counter.version,
-    ];
-    run(connection, text, values)
-}
-
 pub(super) fn put_low(connection: &Connection, low: &EventId) -> Result<()> {
     run(connection, "UPDATE node SET low = ?2 WHERE node = ?1", params![NODE, low.as_str()])
-}
-
-pub(super) fn insert_batch(
-    connection: &Connection,
-    seq: i64,
-    tenants: &BTreeSet<&str>,
-    (first, last): (&EventId, &EventId),
-    at: Timestamp,
-) -> Result<()> {
-    let text =
-        "INSERT INTO gate_batch (node, seq, tenants, first_event, last_event, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let tenants = serde_json::to_string(tenants).unwrap_or_default();
-    run(connection, text, params![NODE, seq, tenants, first.as_str(), last.as_str(), at.as_micros()])
-}
-
-pub(super) fn insert_event(
-    connection: &Connection,
-    operation: &Operation,
-    event: &EventId,
-    lines: &[Line],
-) -> Result<()> {
-    let text = "INSERT INTO usage_event (tenant_id, event_id, line, node, customer_id, feature, source, period_start, \
-                period_end, kind, amount, hold, overrun, used_after, held_after, limit_value, credits_after, \
-                status_after, version, at, reservation_id, detail) VALUES \
-                (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
-    let mut statement = connection.prepare_cached(text).map_err(failed)?;
-    let reservation = decide::reservation_id(&operation.command).map(ReservationId::as_str);
-    for (line, number) in lines.iter().zip(0_i64..) {
-        let quota = kept_quota(line);
-        let values = params![
-            operation.tenant.as_str(),
-            event.as_str(),
-            number,
-            NODE,
-            operation.customer.as_str(),
-            line.key.feature.as_str(),
-            line.key.source.as_str(),
-            line.key.period_start.as_micros(),
-            quota.and_then(|q| q.period.end).map(Timestamp::as_micros),
-            decide::kind(&operation.command),
-            line.amount,
-            line.hold,
-            line.over,
-            line.after.used,
-            line.after.held,
-            quota.and_then(|q| q.limit),
-            quota.map(|q| q.credits),
-            quota.map(|q| q.status.code()),
-            quota.map_or(line.after.version, |q| q.version),
-            operation.now.as_micros(),
-            reservation,
-            operation.detail.as_deref(),
-        ];
-        statement.execute(values).map_err(failed)?;
-    }
-    match &operation.metadata {
-        Some(metadata) => {
-            let text = "INSERT INTO usage_metadata (tenant_id, event_id, metadata) VALUES (?1, ?2, ?3)";
-            run(connection, text, [operation.tenant.as_str(), event.as_str(), metadata])
-        }
-        None => Ok(()),
-    }
 }
 
 pub(super) fn find_key(connection: &Connection, tenant: &TenantId, key: &str) -> Result<Option<(String, i64)>> {
     let text = "SELECT event_id, request_hash FROM idempotency WHERE tenant_id = ?1 AND idem_key = ?2";
     find(connection, text, [tenant.as_str(), key], |row| Ok((row.get(0)?, row.get(1)?)))
-}
-
-/// Takes a key for an event; false when it stands for another one already.
-pub(super) fn claim_key(
-    connection: &Connection,
-    operation: &Operation,
-    idempotency: &Idempotency,
-    event: &EventId,
-) -> Result<bool> {
-    let text = "INSERT OR IGNORE INTO idempotency (tenant_id, idem_key, request_hash, event_id, at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let at = operation.now.as_micros();
-    let values = params![operation.tenant.as_str(), idempotency.key, idempotency.request_hash, event.as_str(), at];
-    let taken = connection.prepare_cached(text).and_then(|mut s| s.execute(values)).map_err(failed)?;
-    Ok(taken == 1)
 }
 
 /// Gives a key back under which nothing was recorded.
