@@ -4,14 +4,16 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
 use crate::error::{Error, Result};
 
@@ -87,7 +89,11 @@ pub async fn serve(address: SocketAddr) -> Result<()> {
     let router = Router::new()
         .route("/api/usage/consume", post(answer))
         .route("/healthz", axum::routing::get(|| async { "ok" }));
-    crate::listen::serve(listener, router, &TaskTracker::new(), CancellationToken::new()).await;
+    let answer = move |request: Request<Incoming>| {
+        let answered = router.clone().oneshot(request);
+        async move { answered.await.into_response() }
+    };
+    crate::listen::serve(listener, answer, &TaskTracker::new(), CancellationToken::new()).await;
     Ok(())
 }
 

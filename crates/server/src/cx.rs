@@ -103,14 +103,14 @@ pub enum Actor {
         /// Which key.
         key: KeyId,
         /// What it may do.
-        scopes: Vec<Scope>,
+        scopes: Arc<[Scope]>,
     },
     /// A browser of the integrator's, bound to one customer.
     Browser {
         /// The customer.
         customer: CustomerId,
         /// What it may do.
-        scopes: Vec<Scope>,
+        scopes: Arc<[Scope]>,
     },
     /// The product itself: jobs, demo data, the command line.
     System,

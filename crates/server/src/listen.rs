@@ -3,22 +3,22 @@
 //! `axum::serve` has none of these: a silent socket or half a header stays open for ever (RELIABILITY §0.7).
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
+use axum::body::Body;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_OF_ADDRESS_MAX, DRAIN, FIRST_BYTE, HEADER_BYTES_MAX, HEADERS};
 
@@ -64,7 +64,11 @@ impl Drop for Place {
 }
 
 /// Serves until `stopping`, then lets requests in progress finish.
-pub async fn serve(listener: TcpListener, router: Router, tasks: &TaskTracker, stopping: CancellationToken) {
+pub async fn serve<A, F>(listener: TcpListener, answer: A, tasks: &TaskTracker, stopping: CancellationToken)
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BYTES_MAX);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HTTP2_HEADER_BYTES_MAX).max_concurrent_streams(128);
@@ -89,7 +93,7 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: &TaskTracker, s
             continue;
         };
         let watcher = graceful.watcher();
-        let connection = Connection { builder: builder.clone(), router: router.clone(), peer: peer.ip() };
+        let connection = Connection { builder: builder.clone(), answer: answer.clone(), peer: peer.ip() };
         tasks.spawn(async move {
             connection.run(stream, watcher, (permit, place)).await;
         });
@@ -100,13 +104,17 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: &TaskTracker, s
     }
 }
 
-struct Connection {
+struct Connection<A> {
     builder: Arc<Builder<TokioExecutor>>,
-    router: Router,
+    answer: A,
     peer: IpAddr,
 }
 
-impl Connection {
+impl<A, F> Connection<A>
+where
+    A: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     async fn run(
         self,
         stream: TcpStream,
@@ -121,13 +129,14 @@ impl Connection {
         let peer = Peer(self.peer.to_string().into());
         let begun = CancellationToken::new();
         let first_request = begun.clone();
-        let service = self.router.map_request(move |mut request: Request<Incoming>| {
+        let answer = self.answer;
+        let service = service_fn(move |mut request: Request<Incoming>| {
             begun.cancel();
             request.extensions_mut().insert(peer.clone());
-            request.map(axum::body::Body::new)
+            let answered = answer(request);
+            async move { Ok::<_, Infallible>(answered.await) }
         });
-        let connection =
-            self.builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         // The time for headers of HTTP/1 does not cover a connection that may still become HTTP/2.
         let late = async {
             if tokio::time::timeout(HEADERS, first_request.cancelled()).await.is_ok() {

@@ -117,8 +117,8 @@ impl Running {
         app.tasks.spawn(tick_for_ever(app.clone()));
         app.tasks.spawn(keep_up(app.clone(), self.figures.clone()));
         app.tasks.spawn(wait_for_signal(app.stopping.clone()));
-        let router = http::router(app.clone(), self.figures.clone());
-        listen::serve(listener, router, &app.tasks, app.stopping.clone()).await;
+        let edge = http::Edge::new(app.clone(), self.figures.clone());
+        listen::serve(listener, move |request| edge.clone().answer(request), &app.tasks, app.stopping.clone()).await;
         drop(app);
         self.stop().await;
     }

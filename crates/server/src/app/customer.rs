@@ -1,13 +1,13 @@
 //! Customers: created by the integrator or by registering, and what each may use, kept in memory.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
 use domain::entitlement::{Barred, Customer, Entitlement, Subscription, SubscriptionStatus, resolve};
 use domain::id::{CustomerId, FeatureKey, SubscriptionId, TenantId};
 use domain::time::{Reset, Timestamp, period_at};
-use moka::sync::Cache;
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
 use store::customer::{CustomerRow, NewSubscription};
 use store::db::Tx;
 use store::gate::Seen;
@@ -17,9 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
 
 /// Customers kept in memory.
-const CUSTOMERS_MAX: u64 = 50_000;
-/// Names of a customer are remembered for so long without use.
-const IDLE: Duration = Duration::from_mins(10);
+const CUSTOMERS_MAX: usize = 50_000;
 
 /// A customer as a decision needs it, with what has been worked out already.
 pub struct Account {
@@ -27,7 +25,7 @@ pub struct Account {
     pub customer: Customer,
     /// The catalog's epoch that the entitlements come from.
     epoch: i64,
-    entitlements: RwLock<HashMap<FeatureKey, Arc<Entitlement>>>,
+    entitlements: RwLock<BTreeMap<FeatureKey, Arc<Entitlement>>>,
 }
 
 impl Account {
@@ -57,24 +55,39 @@ impl Account {
     }
 }
 
-/// The customers of this process.
+/// The customers of this process, by every name that was used for them.
 pub struct Customers {
-    accounts: Cache<(TenantId, Arc<str>), Arc<Account>>,
+    accounts: Cache<Named, Arc<Account>>,
+}
+
+/// A customer's id or external id in its tenant.
+#[derive(Hash, PartialEq, Eq)]
+struct Named(TenantId, String);
+
+/// The same, to look it up.
+#[derive(Hash)]
+struct Name<'a>(&'a TenantId, &'a str);
+
+impl Equivalent<Named> for Name<'_> {
+    fn equivalent(&self, named: &Named) -> bool {
+        self.0 == &named.0 && self.1 == named.1
+    }
 }
 
 impl Default for Customers {
     fn default() -> Self {
-        Self { accounts: Cache::builder().max_capacity(CUSTOMERS_MAX).time_to_idle(IDLE).build() }
+        Self { accounts: Cache::new(CUSTOMERS_MAX) }
     }
 }
 
 impl Customers {
     /// A customer by id or external id, as memory has it. May be stale: the gate finds out.
     pub async fn get(&self, cx: &Cx, name: &str) -> Result<Arc<Account>> {
-        let key = (cx.tenant.id().clone(), Arc::from(name));
-        match self.accounts.get(&key).filter(|account| account.epoch == cx.tenant.row.epoch) {
+        let known = self.accounts.get(&Name(cx.tenant.id(), name));
+        match known.filter(|account| account.epoch == cx.tenant.row.epoch) {
             Some(account) => Ok(account),
-            None => self.reload(cx, name).await,
+            // Boxed, because a request that finds its customer here should not carry the room to read one.
+            None => Box::pin(self.reload(cx, name)).await,
         }
     }
 
@@ -84,7 +97,7 @@ impl Customers {
         let row = get(cx, name).await?;
         let customer = store::customer::load(&cx.app.db, tenant, &row).await?;
         let account = Arc::new(Account { customer, epoch: cx.tenant.row.epoch, entitlements: RwLock::default() });
-        self.accounts.insert((tenant.clone(), name.into()), account.clone());
+        self.accounts.insert(Named(tenant.clone(), name.to_owned()), account.clone());
         Ok(account)
     }
 }

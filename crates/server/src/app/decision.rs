@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::id::{CustomerId, DecisionId, TenantId};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use serde_json::Value;
 use store::db::Db;
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ const WAITING_MAX: usize = 4_096;
 /// Explanations of one transaction.
 const WRITTEN_AT_ONCE: usize = 200;
 /// Explanations kept in memory.
-const RECENT_MAX: u64 = 4_096;
+const RECENT_MAX: usize = 4_096;
 
 struct Kept {
     tenant: TenantId,

@@ -1,16 +1,15 @@
 //! API keys: shown once, stored hashed, checked from memory for a few seconds at a time.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use domain::id::{KeyId, TenantId};
 use domain::permission::Scope;
 use domain::time::Timestamp;
-use moka::sync::Cache;
 use serde_json::json;
 use store::key::KeyRow;
 
-use super::audit;
-use super::seal;
+use super::cache::Believed;
+use super::{audit, seal};
 use crate::cx::{Actor, App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -19,17 +18,24 @@ const RANDOM_CHARS: usize = 30;
 const CHECK_CHARS: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// A checked key is believed for so long; a revocation on another node takes at most that.
-const BELIEVED: Duration = Duration::from_secs(5);
-const KEYS_MAX: u64 = 10_000;
+const BELIEVED_SECONDS: i64 = 5;
+const KEYS_MAX: usize = 10_000;
 /// The last use is noted this often.
 const TOUCH_MICROS: i64 = 60_000_000;
 
 /// Keys in memory.
-pub struct Keys(Cache<String, (TenantId, Actor, Option<Timestamp>)>);
+pub struct Keys(Believed<Arc<Good>>);
+
+/// What a good key stands for.
+struct Good {
+    tenant: TenantId,
+    actor: Actor,
+    expires_at: Option<Timestamp>,
+}
 
 impl Default for Keys {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(KEYS_MAX).time_to_live(BELIEVED).build())
+        Self(Believed::new(KEYS_MAX, BELIEVED_SECONDS))
     }
 }
 
@@ -43,10 +49,15 @@ pub async fn verify(app: &App, secret: &str, now: Timestamp) -> Result<Option<(T
     if !well_formed(secret) {
         return Ok(None);
     }
-    if let Some((tenant, actor, expires_at)) = app.keys.0.get(secret) {
-        let good = expires_at.is_none_or(|at| now < at);
-        return Ok(good.then_some((tenant, actor)));
+    if let Some(good) = app.keys.0.get(secret, now) {
+        let runs = good.expires_at.is_none_or(|at| now < at);
+        return Ok(runs.then(|| (good.tenant.clone(), good.actor.clone())));
     }
+    // Boxed, because a request whose key is known should not carry the room to read one.
+    Box::pin(look_up(app, secret, now)).await
+}
+
+async fn look_up(app: &App, secret: &str, now: Timestamp) -> Result<Option<(TenantId, Actor)>> {
     let Some(row) = store::key::find_by_secret(&app.db, &seal::hash(secret)).await? else { return Ok(None) };
     let expires_at = row.expires_at.map(Timestamp::from_micros);
     if row.revoked_at.is_some() || expires_at.is_some_and(|at| now >= at) {
@@ -57,7 +68,8 @@ pub async fn verify(app: &App, secret: &str, now: Timestamp) -> Result<Option<(T
     let key = KeyId::stored(row.key_id.as_str());
     touch(app, &tenant, &row, &key, now).await?;
     let actor = Actor::Key { key, scopes };
-    app.keys.0.insert(secret.to_owned(), (tenant.clone(), actor.clone(), expires_at));
+    let good = Good { tenant: tenant.clone(), actor: actor.clone(), expires_at };
+    app.keys.0.put(secret, Arc::new(good), now);
     Ok(Some((tenant, actor)))
 }
 
@@ -167,7 +179,7 @@ pub async fn revoke(cx: &Cx, key: &KeyId) -> Result<()> {
     audit::write(&mut tx, cx, audit::Change { action: "key.revoked", target: key.as_str(), before: None, after: None })
         .await?;
     tx.commit().await?;
-    cx.app.keys.0.invalidate_all();
+    cx.app.keys.0.clear();
     Ok(())
 }
 

@@ -1,14 +1,12 @@
 //! Signing in and staying signed in: passwords in, sessions and rotating refresh tokens out.
 
-use std::time::Duration;
-
 use domain::id::{CustomerId, SessionId, TenantId, UserId};
 use domain::permission::Role;
 use domain::time::Timestamp;
-use moka::sync::Cache;
 use store::db::Tx;
 use store::user::{SessionRow, UserRow};
 
+use super::cache::Believed;
 use super::{customer, seal};
 use crate::cx::{Actor, App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
@@ -18,19 +16,19 @@ pub const COOKIE_SECONDS: i64 = 12 * 3_600;
 /// How long a refresh token is good for, in seconds.
 const REFRESH_SECONDS: i64 = 14 * 86_400;
 /// A checked session is believed for so long; ending it on another node takes at most that.
-const BELIEVED: Duration = Duration::from_secs(5);
-const SESSIONS_MAX: u64 = 50_000;
+const BELIEVED_SECONDS: i64 = 5;
+const SESSIONS_MAX: usize = 50_000;
 /// Failed sign-ins of an address before each further one has to wait.
 const FREE_FAILURES: i64 = 5;
 /// The longest wait between sign-ins of an address, in seconds.
 const WAIT_SECONDS_MAX: i64 = 900;
 
 /// Sessions in memory: by the credential's hash, who it stands for.
-pub struct Sessions(Cache<String, (TenantId, Actor, Timestamp)>);
+pub struct Sessions(Believed<(TenantId, Actor, Timestamp)>);
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(SESSIONS_MAX).time_to_live(BELIEVED).build())
+        Self(Believed::new(SESSIONS_MAX, BELIEVED_SECONDS))
     }
 }
 
@@ -161,7 +159,7 @@ pub async fn refresh(cx: &Cx, secret: &str) -> Result<SignedIn> {
     if token.used_at.is_some() || !store::user::use_session_token(&mut tx, tenant, &hash, cx.now).await? {
         store::user::end_session(&mut tx, tenant, &session_id, cx.now).await?;
         tx.commit().await?;
-        cx.app.sessions.0.invalidate_all();
+        cx.app.sessions.0.clear();
         tracing::warn!(session.id = %session_id, "a refresh token was used twice; its session ended");
         return Err(gone());
     }
@@ -187,7 +185,7 @@ pub async fn logout(cx: &Cx) -> Result<()> {
     let mut tx = cx.app.db.begin().await?;
     store::user::end_session(&mut tx, cx.tenant.id(), session, cx.now).await?;
     tx.commit().await?;
-    cx.app.sessions.0.invalidate_all();
+    cx.app.sessions.0.clear();
     Ok(())
 }
 
@@ -196,22 +194,26 @@ pub async fn of_cookie(app: &App, value: &str, now: Timestamp) -> Result<Option<
     let Some((tenant, secret)) = value.split_once('.') else { return Ok(None) };
     let Ok(tenant) = TenantId::parse(tenant) else { return Ok(None) };
     let hash = seal::hash(secret);
-    if let Some((tenant, actor, until)) = app.sessions.0.get(&hash) {
+    if let Some((tenant, actor, until)) = app.sessions.0.get(&hash, now) {
         return Ok((now < until).then_some((tenant, actor)));
     }
-    let Some(token) = store::user::find_session_token(&app.db, &tenant, &hash).await? else { return Ok(None) };
-    let session = SessionId::stored(token.session_id.as_str());
-    check(app, &tenant, &session, (Some("cookie"), &hash), now).await
+    let read = async {
+        let Some(token) = store::user::find_session_token(&app.db, &tenant, &hash).await? else { return Ok(None) };
+        let session = SessionId::stored(token.session_id.as_str());
+        check(app, &tenant, &session, (Some("cookie"), &hash), now).await
+    };
+    // Boxed, because a request whose session is known should not carry the room to read one.
+    Box::pin(read).await
 }
 
 /// Who a checked access token stands for, with the role as it is now; none when its session is over.
 pub async fn of_token(app: &App, tenant: &TenantId, actor: &Actor, now: Timestamp) -> Result<Option<Actor>> {
     let Actor::User { session, .. } = actor else { return Ok(Some(actor.clone())) };
     let name = format!("{tenant}/{session}");
-    if let Some((_, actor, until)) = app.sessions.0.get(&name) {
+    if let Some((_, actor, until)) = app.sessions.0.get(&name, now) {
         return Ok((now < until).then_some(actor));
     }
-    let checked = check(app, tenant, session, (None, &name), now).await?;
+    let checked = Box::pin(check(app, tenant, session, (None, &name), now)).await?;
     Ok(checked.map(|(_, actor)| actor))
 }
 
@@ -230,7 +232,7 @@ async fn check(
     let Some(user) = store::user::find(&app.db, tenant, &user).await? else { return Ok(None) };
     let actor = actor(&user, session.clone())?;
     let until = Timestamp::from_micros(row.expires_at);
-    app.sessions.0.insert(name.to_owned(), (tenant.clone(), actor.clone(), until));
+    app.sessions.0.put(name, (tenant.clone(), actor.clone(), until), now);
     Ok(Some((tenant.clone(), actor)))
 }
 

@@ -109,7 +109,8 @@ impl Tenants {
     pub async fn get(&self, db: &store::db::Db, master: &MasterKey, id: &TenantId) -> Result<Arc<Tenant>> {
         match self.cached(id) {
             Some(tenant) => Ok(tenant),
-            None => self.reload(db, master, id).await,
+            // Boxed, because a request that finds its tenant here should not carry the room to read one.
+            None => Box::pin(self.reload(db, master, id)).await,
         }
     }
 
@@ -134,10 +135,13 @@ impl Tenants {
         if let Some(id) = known {
             return self.get(db, master, &id).await.map(Some);
         }
-        match store::tenant::find_by_slug(db, slug).await? {
-            Some(row) => self.load(db, master, row).await.map(Some),
-            None => Ok(None),
-        }
+        let read = async {
+            match store::tenant::find_by_slug(db, slug).await? {
+                Some(row) => self.load(db, master, row).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        Box::pin(read).await
     }
 
     fn cached(&self, id: &TenantId) -> Option<Arc<Tenant>> {

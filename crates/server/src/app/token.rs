@@ -1,6 +1,7 @@
 //! Access tokens: JWTs signed with EdDSA, short-lived, pinned to one purpose each (RFC 8725).
 
-use std::time::Duration;
+use std::convert::Infallible;
+use std::sync::Arc;
 
 use domain::id::{CustomerId, SessionId, TenantId, UserId};
 use domain::permission::{Role, Scope};
@@ -9,7 +10,7 @@ use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::signature::{Error as SignatureError, Signer, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ const TICKET: &str = "ticket+jwt";
 /// How long a ticket for a live connection is good for, in seconds.
 pub const TICKET_SECONDS: i64 = 30;
 /// Checked tokens kept in memory.
-const CHECKED_MAX: u64 = 20_000;
+const CHECKED_MAX: usize = 20_000;
 /// A longer token is not looked at.
 const TOKEN_BYTES_MAX: usize = 2_048;
 
@@ -72,7 +73,7 @@ pub struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
     key_id: String,
-    checked: Cache<String, Verified>,
+    checked: Cache<String, Arc<Verified>>,
     spent: Cache<String, ()>,
 }
 
@@ -89,7 +90,7 @@ impl Tokens {
             decoding: DecodingKey::from_ed_der(&public),
             key_id,
             checked: Cache::new(CHECKED_MAX),
-            spent: Cache::builder().max_capacity(CHECKED_MAX).time_to_live(Duration::from_mins(1)).build(),
+            spent: Cache::new(CHECKED_MAX),
         })
     }
 
@@ -124,7 +125,7 @@ impl Tokens {
             },
             Actor::Browser { customer, scopes } => Claims {
                 cus: Some(customer.clone()),
-                scopes: scopes.clone(),
+                scopes: scopes.to_vec(),
                 ..blank(tenant, customer.as_str(), now, TICKET_SECONDS)
             },
             Actor::Key { .. } | Actor::System | Actor::Anonymous => {
@@ -137,8 +138,12 @@ impl Tokens {
     /// Checks a ticket and spends it: a second time it is nothing.
     pub fn spend(&self, ticket: &str, now: Timestamp) -> Option<Verified> {
         let verified = self.check(TICKET, ticket, now)?;
-        let entry = self.spent.entry(ticket.to_owned()).or_insert(());
-        entry.is_fresh().then_some(verified)
+        let mut first = false;
+        let spent = self.spent.get_or_insert_with(ticket, || {
+            first = true;
+            Ok::<_, Infallible>(())
+        });
+        (spent.is_ok() && first).then_some(verified)
     }
 
     /// A token for a browser of the integrator's, bound to one customer.
@@ -165,11 +170,11 @@ impl Tokens {
     }
 
     /// Checks an access token; none says nothing about why it is not good. A good one is remembered until it ends.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Option<Verified> {
+    pub fn verify(&self, token: &str, now: Timestamp) -> Option<Arc<Verified>> {
         if let Some(known) = self.checked.get(token) {
             return Some(known).filter(|known| now < known.expires_at);
         }
-        let verified = self.check(ACCESS, token, now)?;
+        let verified = Arc::new(self.check(ACCESS, token, now)?);
         self.checked.insert(token.to_owned(), verified.clone());
         Some(verified)
     }
@@ -227,7 +232,7 @@ fn read(claims: Claims) -> Option<Verified> {
             customer: claims.cus,
             session: SessionId::parse(&session).ok()?,
         },
-        (None, None) => Actor::Browser { customer: claims.cus?, scopes: claims.scopes },
+        (None, None) => Actor::Browser { customer: claims.cus?, scopes: claims.scopes.into() },
         _ => return None,
     };
     Some(Verified { tenant, actor, expires_at, origin: claims.origin })
@@ -301,7 +306,7 @@ mod tests {
     fn a_token_is_good_until_it_ends_and_only_under_its_key() {
         let (tokens, now) = (tokens(), Timestamp::from_micros(1_700_000_000_000_000));
         let token = tokens.for_user(&TenantId::stored("ten_a"), &user(), now).unwrap();
-        assert_eq!(tokens.verify(&token, now).map(|v| v.actor), Some(user()));
+        assert_eq!(tokens.verify(&token, now).map(|v| v.actor.clone()), Some(user()));
         let ticket = tokens.ticket(&TenantId::stored("ten_a"), &user(), now).unwrap();
         assert!(tokens.verify(&ticket, now).is_none(), "a ticket is no access token");
         assert!(tokens.spend(&token, now).is_none(), "an access token is no ticket");

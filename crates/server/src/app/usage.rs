@@ -270,21 +270,14 @@ fn items(cx: &Cx, account: &Account, asked: &[(FeatureKey, i64)]) -> Result<Vec<
             return Err(Error::field(format!("/items/{index}/amount"), detail).into());
         }
     }
-    let distinct = merged(asked)?;
-    if distinct.len() < items.len() {
-        items.retain({
-            let mut seen = Vec::new();
-            move |(entitlement, _)| {
-                let new = !seen.contains(&entitlement.feature);
-                seen.push(entitlement.feature.clone());
-                new
-            }
-        });
-        for (item, (_, sum)) in items.iter_mut().zip(distinct) {
-            item.1 = sum;
+    let mut distinct: Vec<Item> = Vec::with_capacity(items.len());
+    for (entitlement, amount) in items {
+        match distinct.iter_mut().find(|(known, _)| known.feature == entitlement.feature) {
+            Some((_, sum)) => *sum = sum.checked_add(amount).ok_or_else(|| too_large(&entitlement.feature))?,
+            None => distinct.push((entitlement, amount)),
         }
     }
-    Ok(items)
+    Ok(distinct)
 }
 
 fn gauge(cx: &Cx, account: &Account, feature: &FeatureKey) -> Result<Arc<Entitlement>, Unprepared> {
@@ -334,15 +327,16 @@ async fn submit_with(
     (action, detail): (&Action, Option<&str>),
     prepare: impl Fn(&Cx, &Account) -> Result<Command, Unprepared>,
 ) -> Result<Done> {
-    let mut cx = cx.clone();
-    let mut account = cx.app.customers.get(&cx, customer).await?;
+    let mut renewed;
+    let mut cx = cx;
+    let mut account = cx.app.customers.get(cx, customer).await?;
     for _ in 0..PREPARE_MAX {
-        match prepare(&cx, &account) {
+        match prepare(cx, &account) {
             Err(Unprepared::Wrong(error)) => return Err(error),
             Err(Unprepared::Barred(feature, barred)) => {
-                let seen = store::customer::seen(&cx.app.db, cx.tenant.id(), &account.customer.id).await?;
+                let seen = Box::pin(store::customer::seen(&cx.app.db, cx.tenant.id(), &account.customer.id)).await?;
                 if seen == Some(account.seen()) {
-                    return Err(refusal::barred(&cx, &account, &feature, &barred));
+                    return Err(refusal::barred(cx, &account, &feature, &barred));
                 }
             }
             Ok(command) => {
@@ -358,13 +352,15 @@ async fn submit_with(
                 };
                 let answer = cx.app.gate.run(operation).await?;
                 if answer != Answer::Stale {
-                    return conclude(&cx, &account, answer);
+                    return conclude(cx, &account, answer);
                 }
             }
         }
-        let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
-        cx = cx.with_tenant(tenant);
-        account = cx.app.customers.reload(&cx, customer).await?;
+        // Boxed, because few requests come here, and none should carry the room for it.
+        let tenant = Box::pin(cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id())).await?;
+        renewed = cx.clone().with_tenant(tenant);
+        cx = &renewed;
+        account = Box::pin(cx.app.customers.reload(cx, customer)).await?;
     }
     Err(Error::new(Code::Unavailable, "The catalog changes faster than it can be read; try again.").retry_after(1))
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Json;
+use super::wire::Json;
 use axum::extract::{FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -116,10 +116,14 @@ pub async fn run(
 /// The input: a JSON body, plain text, or a form with fields and files.
 async fn input(request: Request, app: &Arc<App>) -> Result<Value, Failed> {
     let media_type = media_type(request.headers());
-    let request = super::body::of_size(request, AI_BODY_BYTES_MAX).await?;
+    let (head, body) = request.into_parts();
+    let body = super::body::read(body, AI_BODY_BYTES_MAX).await?;
     match media_type.as_str() {
-        "application/json" => super::body::parse(&super::body::read(request, app).await?),
-        "multipart/form-data" => form(Multipart::from_request(request, app).await.map_err(|_| bad_form())?).await,
+        "application/json" => super::body::parse(&body),
+        "multipart/form-data" => {
+            let request = Request::from_parts(head, body.into());
+            form(Multipart::from_request(request, app).await.map_err(|_| bad_form())?).await
+        }
         _ => {
             let detail = "Send application/json, or multipart/form-data with the fields of the input and its files.";
             Err(Error::new(Code::UnsupportedMediaType, detail).into())

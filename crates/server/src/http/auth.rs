@@ -191,7 +191,7 @@ async fn of_bearer(
         return Ok(None);
     }
     let actor = session::of_token(app, &verified.tenant, &verified.actor, now).await?;
-    Ok(actor.map(|actor| (verified.tenant, actor)))
+    Ok(actor.map(|actor| (verified.tenant.clone(), actor)))
 }
 
 /// The name of the session cookie: over TLS only the very host can set it.

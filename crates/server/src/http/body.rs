@@ -9,10 +9,11 @@ use http_body_util::BodyExt as _;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use tokio::time::timeout;
 
 use super::problem::Failed;
 use crate::error::{Code, Error};
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BODY_BYTES_MAX, BODY_STALL};
 
 /// A JSON body.
 #[derive(Debug)]
@@ -21,10 +22,9 @@ pub struct Body<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failed;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failed> {
         require_json(request.headers())?;
-        let request = of_size(request, BODY_BYTES_MAX).await?;
-        let bytes = read(request, state).await?;
+        let bytes = read(request.into_body(), BODY_BYTES_MAX).await?;
         let Object(body) = parse(&bytes)?;
         Ok(Self(body))
     }
@@ -60,33 +60,30 @@ pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) 
     Ok(objects.into_iter().map(|Object(object)| object).collect())
 }
 
-/// Refuses a body that says itself that it is too large. Up to four times of what is allowed is read all the same:
-/// closing a connection with bytes unread resets it, and the client would not see the answer.
-pub async fn of_size(request: Request, bytes_max: usize) -> Result<Request, Failed> {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if length.is_none_or(|length: usize| length <= bytes_max) {
-        return Ok(request);
+/// Reads a whole body of at most `bytes_max`. One that stands still for [`BODY_STALL`] is given up.
+///
+/// Of a body that is too large up to four times of what is allowed is read all the same: closing a connection with
+/// bytes unread resets it, and the client would not see the answer.
+pub async fn read(mut body: axum::body::Body, bytes_max: usize) -> Result<Bytes, Failed> {
+    let unread = || Error::new(Code::MalformedJson, "The body could not be read to its end.");
+    let mut pieces = Vec::new();
+    let mut size = 0_usize;
+    while size <= bytes_max.saturating_mul(4)
+        && let Some(frame) = timeout(BODY_STALL, body.frame()).await.map_err(|_| unread())?
+    {
+        // Trailers are of no use here.
+        let Ok(piece) = frame.map_err(|_| unread())?.into_data() else { continue };
+        size = size.saturating_add(piece.len());
+        if size <= bytes_max {
+            pieces.push(piece);
+        }
     }
-    let mut body = http_body_util::Limited::new(request.into_body(), bytes_max.saturating_mul(4));
-    while let Some(Ok(_)) = body.frame().await {}
-    Err(too_large().into())
-}
-
-fn too_large() -> Error {
-    Error::new(Code::BodyTooLarge, "Send less at once; docs/api.md has the limits.")
-}
-
-/// Reads a whole body, within the route's limit.
-pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failed> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        let too_large = rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE;
-        let error = if too_large {
-            self::too_large()
-        } else {
-            Error::new(Code::MalformedJson, "The body could not be read to its end.")
-        };
-        error.into()
-    })
+    if size > bytes_max {
+        return Err(Error::new(Code::BodyTooLarge, "Send less at once; docs/api.md has the limits.").into());
+    }
+    // Nearly every body comes in one piece, which need not be copied.
+    let alone = if pieces.len() == 1 { pieces.pop() } else { None };
+    Ok(alone.unwrap_or_else(|| pieces.concat().into()))
 }
 
 /// Cookies cannot be used to send forms here: only JSON is read.

@@ -1,6 +1,6 @@
 //! Customers and browser tokens for the integrator's server; the subscription for its owner.
 
-use axum::Json;
+use super::wire::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::catalog::{Catalog, FeatureKind, LimitType, Plan, PlanFeature};

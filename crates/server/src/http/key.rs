@@ -1,6 +1,6 @@
 //! API keys.
 
-use axum::Json;
+use super::wire::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::id::KeyId;

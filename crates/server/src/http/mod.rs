@@ -1,10 +1,11 @@
-//! The route table, the limits, and what happens around every request.
+//! The route table and its limits.
 
 mod ai;
 mod auth;
 mod body;
 mod customer;
 mod docs;
+mod edge;
 mod health;
 mod key;
 mod names;
@@ -18,26 +19,20 @@ mod usage;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::cx::{App, id_bits};
+use crate::cx::App;
 use crate::error::{Code, Error};
-use crate::limits::{AI_BODY_BYTES_MAX, BODY_BYTES_MAX, BODY_STALL};
 use docs::Security;
-use problem::{Failed, REQUEST_ID};
+pub use edge::Edge;
+use problem::Failed;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -82,8 +77,8 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::max(AI_BODY_BYTES_MAX)))
+        // Its body is read within a limit of its own before the form's parts are looked for.
+        .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::disable()))
 }
 
 /// The OpenAPI document as JSON, as it is committed.
@@ -93,8 +88,8 @@ pub fn openapi() -> String {
     text
 }
 
-/// The whole service.
-pub fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
+/// Every route.
+fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
     let (routes, document) = api().split_for_parts();
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let on_metrics = move |State(app): State<Arc<App>>| async move { health::figures(&figures, &app) };
@@ -109,49 +104,4 @@ pub fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
         })
         .fallback(page::page)
         .with_state(app)
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            Failed::from(Error::internal("a handler panicked")).into_response()
-        }))
-        .layer(RequestBodyTimeoutLayer::new(BODY_STALL))
-        .layer(middleware::from_fn(around))
-}
-
-const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Around every request: its id, its log line and its figures, and the headers that every answer has.
-async fn around(request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let id: Arc<str> = format!("req_{}", domain::id::encode(id_bits())).into();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;
-    let status = response.status();
-    let took = began.elapsed();
-    metrics::counter!("tollgate_http_requests_total", "status" => status_class(status.as_u16())).increment(1);
-    metrics::histogram!("tollgate_http_seconds").record(took);
-    if status.is_server_error() {
-        tracing::warn!(request.id = %id, %method, path, status = status.as_u16(), took_ms = took.as_millis(), "request failed");
-    } else {
-        tracing::debug!(request.id = %id, %method, path, status = status.as_u16(), took_ms = took.as_millis(), "request");
-    }
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID_HEADER, id);
-    }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    response
-}
-
-const fn status_class(status: u16) -> &'static str {
-    match status {
-        0..=199 => "1xx",
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        _ => "5xx",
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Json;
+use super::wire::Json;
 use domain::money::Money;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;

@@ -1,6 +1,6 @@
 //! Errors on the wire: RFC 9457.
 
-use axum::Json;
+use super::wire::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::catalog::Catalog;

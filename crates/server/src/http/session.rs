@@ -1,6 +1,6 @@
 //! Signing in, staying signed in, signing out.
 
-use axum::Json;
+use super::wire::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::permission::Role;
