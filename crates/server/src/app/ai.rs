@@ -57,17 +57,14 @@ pub enum Update {
 }
 
 /// Who answers.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub struct Started {
-    /// The reservation behind the call.
-    pub id: String,
-    /// The model.
+    /// What holds the units of the call; the event that will record its use has an id of its own.
+    pub reservation: ReservationId,
+    /// The model that the component asks for.
     pub model: String,
     /// The upstream.
     pub provider: String,
-    /// Whether this is the demo upstream.
-    pub demo: bool,
 }
 
 /// What came of a call.
@@ -208,10 +205,9 @@ impl Prepared<'_> {
         let call = self.call()?;
         if let Some(updates) = &updates {
             let started = Started {
-                id: held.id.to_string(),
+                reservation: held.id.clone(),
                 model: component.model.clone(),
                 provider: upstream.name().to_owned(),
-                demo: upstream.name() == "demo",
             };
             let _reader_gone = updates.send(Update::Started(started)).await;
         }

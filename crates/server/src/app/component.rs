@@ -32,9 +32,10 @@ pub enum ChargeRule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Draw {
     /// The feature.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "invoice_ocr")]
     pub feature: FeatureKey,
     /// Units for each call.
+    #[schema(example = 1)]
     pub amount: i64,
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::customer::Account;
 use crate::cx::{Cx, id_bits};
-use crate::error::{Action, ActionPlan, Code, Error};
+use crate::error::{Action, ActionKind, ActionPlan, Code, Error};
 
 /// The order in which reasons are told (SPEC §13): what does not exist, what is not paid, what is not allowed.
 pub const fn rank(barred: &Barred) -> u8 {
@@ -35,7 +35,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
         Barred::Suspended => Error::new(Code::CustomerSuspended, "Ask support why the account was suspended."),
         Barred::NoSubscription => {
             let mut error = Error::new(Code::SubscriptionRequired, "Choose a plan first.");
-            error.more.actions = vec![upgrade(cx, feature, None, "Choose a plan"), contact_sales()];
+            error.more.actions = vec![upgrade(cx, feature, None, "Choose a plan"), contact_sales(cx)];
             error
         }
         Barred::NotInPlan => {
@@ -47,7 +47,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
                 format!("Plans with this feature: {}.", names.join(", "))
             };
             let mut error = Error::new(Code::FeatureNotInPlan, detail);
-            error.more.actions = vec![upgrade(cx, feature, None, "Upgrade plan"), contact_sales()];
+            error.more.actions = vec![upgrade(cx, feature, None, "Upgrade plan"), contact_sales(cx)];
             error
         }
     };
@@ -56,7 +56,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
         "code": error.code.row().1,
         "feature": feature,
         "plan": plan,
-        "subscription": account.customer.subscription.as_ref().map(|s| format!("{:?}", s.status).to_lowercase()),
+        "subscription": account.customer.subscription.as_ref().map(|s| s.status),
         "suspended": account.customer.suspended,
     });
     error.more.decision = Some(keep(cx, account, body));
@@ -129,21 +129,25 @@ fn actions(cx: &Cx, excess: &Excess) -> Vec<Action> {
     let quota = &excess.quota;
     let mut actions = Vec::new();
     if quota.kind == FeatureKind::Gauge {
-        actions.push(Action { kind: "delete", label: "Delete something", plans: Vec::new() });
+        actions.push(action(ActionKind::Delete, "Delete something"));
     }
     let upgrade = upgrade(cx, &quota.feature, quota.limit, "Upgrade plan");
     if !upgrade.plans.is_empty() {
         actions.push(upgrade);
     }
     if quota.kind != FeatureKind::Gauge {
-        actions.push(Action { kind: "topUp", label: "Top up", plans: Vec::new() });
+        actions.push(action(ActionKind::TopUp, "Top up"));
     }
-    actions.push(contact_sales());
+    actions.push(contact_sales(cx));
     actions
 }
 
-fn contact_sales() -> Action {
-    Action { kind: "contactSales", label: "Contact sales", plans: Vec::new() }
+const fn action(kind: ActionKind, label: &'static str) -> Action {
+    Action { kind, label, plans: Vec::new(), href: None }
+}
+
+fn contact_sales(cx: &Cx) -> Action {
+    Action { href: cx.tenant.brand().sales(), ..action(ActionKind::ContactSales, "Contact sales") }
 }
 
 fn upgrade(cx: &Cx, feature: &FeatureKey, more_than: Option<i64>, label: &'static str) -> Action {
@@ -153,7 +157,7 @@ fn upgrade(cx: &Cx, feature: &FeatureKey, more_than: Option<i64>, label: &'stati
         ActionPlan { slug: plan.slug.to_string(), name: plan.name.to_string(), limit }
     };
     let plans = cx.tenant.catalog.plans_with(feature, more_than);
-    Action { kind: "upgrade", label, plans: plans.iter().map(plan).collect() }
+    Action { plans: plans.iter().map(plan).collect(), ..action(ActionKind::Upgrade, label) }
 }
 
 /// Keeps an explanation, outside of any transaction, and answers its id.

@@ -4,6 +4,7 @@ mod ai;
 mod auth;
 mod body;
 mod customer;
+mod decision;
 mod docs;
 mod health;
 mod key;
@@ -42,15 +43,14 @@ use problem::{Failed, REQUEST_ID};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Tollgate", description = "Subscriptions, quotas and billing for products that sell AI features.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
-    components(schemas(problem::Problem, realtime::Message, ai::RunBody, wire::QuotaBody)),
     security(("bearer" = []), ("cookie" = [])),
     modifiers(&Security)
 )]
 struct Document;
 
 /// Every route of the API, with its documentation.
-fn api() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Document::openapi())
+fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
+    let routes = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(session::login))
@@ -70,7 +70,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(usage::reverse))
         .routes(routes!(usage::read))
         .routes(routes!(usage::history))
-        .routes(routes!(usage::explain))
+        .routes(routes!(decision::explain))
         .routes(routes!(customer::create))
         .routes(routes!(customer::get))
         .routes(routes!(customer::mint))
@@ -83,19 +83,22 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::max(AI_BODY_BYTES_MAX)))
+        .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::max(AI_BODY_BYTES_MAX)));
+    let (routes, mut document) = routes.split_for_parts();
+    docs::complete(&mut document);
+    (routes, document)
 }
 
 /// The OpenAPI document as JSON, as it is committed.
 pub fn openapi() -> String {
-    let mut text = api().into_openapi().to_pretty_json().unwrap_or_default();
+    let mut text = api().1.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }
 
 /// The whole service.
 pub fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
-    let (routes, document) = api().split_for_parts();
+    let (routes, document) = api();
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let on_metrics = move |State(app): State<Arc<App>>| async move { health::figures(&figures, &app) };
     routes

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::support::document::assert_fits;
 use super::support::{Answer, Database, Server, on_both};
 
 const INVOICE: &str = "Northwind Office Supplies GmbH\nHafenstrasse 12, 20457 Hamburg\n\nBill to:\nBluefin Logistics Ltd\n\n\
@@ -79,14 +80,19 @@ fn a_stream_begins_and_ends_as_promised_and_its_pieces_make_the_result() {
         let names: Vec<_> = events.iter().map(|(name, _)| name.as_str()).collect();
         let (first, last) = (names.first().copied(), names.last().copied());
         assert_eq!((first, last), (Some("start"), Some("done")), "{names:?}");
+        for (event, data) in &events {
+            assert_fits("RunEvent", &json!({ "event": event, "data": data }));
+        }
         let deltas = &events[1..events.len() - 1];
         assert!(!deltas.is_empty() && deltas.iter().all(|(name, _)| name == "delta"), "{names:?}");
         let start = &events[0].1;
-        assert_eq!(json!([start["provider"], start["demo"]]), json!(["demo", true]));
+        assert_eq!(json!([start["provider"], start["demo"], start.get("id")]), json!(["demo", true, null]));
+        assert!(start["reservation"].as_str().is_some_and(|id| id.starts_with("rsv_")), "{start}");
         let text: String = deltas.iter().filter_map(|(_, data)| data["text"].as_str()).collect();
         let done = &events[events.len() - 1].1;
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), done["result"]);
         assert_eq!(json!([done["quota"]["used"], done["quota"]["reserved"]]), json!([88, 0]));
+        assert!(done["id"].as_str().is_some_and(|id| id.starts_with("evt_")), "{done}");
         assert_eq!(server.quota(&near, "invoice_ocr").await["used"], 88);
     });
 }

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::support::document::assert_fits;
 use super::support::{Database, PASSWORD, Server, on_both};
 
 /// An open socket.
@@ -39,6 +40,7 @@ impl Live {
             let message = self.0.next().await.expect("the socket is open").expect("without an error");
             if let Message::Text(text) = message {
                 let message: Value = serde_json::from_str(&text).expect("JSON");
+                assert_fits("Message", &message);
                 if message["type"] != "ping" {
                     return message;
                 }
@@ -194,10 +196,13 @@ async fn next_events(stream: &mut reqwest::Response, text: &mut String) -> (Opti
         if let Some((block, rest)) = text.split_once("\n\n") {
             let field =
                 |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(|v| v.trim().to_owned());
-            let found = (field("id:"), field("data:").map(|data| serde_json::from_str(&data).expect("JSON")));
+            let found = (field("id:"), field("data:").map(|data| serde_json::from_str::<Value>(&data).expect("JSON")));
             *text = String::from(rest);
             match found {
-                (id, Some(Value::Object(data))) if data["type"] != "ping" => return (id, Value::Object(data)),
+                (id, Some(data)) if data["type"] != "ping" => {
+                    assert_fits("Message", &data);
+                    return (id, data);
+                }
                 _ => continue,
             }
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::sql::execute;
 use super::support::{Database, Server, on_both};
 
 fn body(customer: &str, items: &[(&str, i64)]) -> Value {
@@ -39,6 +40,37 @@ fn the_first_reason_in_the_order_is_the_one_that_is_told() {
         let malformed = server.post_bytes("/api/usage/consume", "", "text/plain", b"{".to_vec()).await;
         malformed.assert_problem(401, "unauthenticated");
         assert_eq!(server.quota_of(&key, "starter", "risk_assessment").await["used"], 0);
+    });
+}
+
+#[test]
+fn talking_to_sales_leads_to_the_address_of_the_brand() {
+    on_both(async |database: Database| {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(Server::start(&database, folder.path(), &["--demo"], &[]).stop().success());
+        for (links, wanted) in [
+            (
+                json!({ "sales": "mailto:sales@halisoft.example", "support": "https://x.example/" }),
+                json!("mailto:sales@halisoft.example"),
+            ),
+            (json!({ "support": "https://halisoft.example/help" }), json!("https://halisoft.example/help")),
+            (json!({ "support": "javascript:alert(1)" }), json!(null)),
+            (json!({}), json!(null)),
+        ] {
+            let brand = json!({ "name": "HaliSoft", "links": links });
+            execute(&database, folder.path(), &format!("UPDATE tenant SET brand = '{brand}' WHERE slug = 'halisoft'"))
+                .await;
+            let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+            let full = server.sign_in("full@halisoft.example").await;
+            let items = json!({ "items": [{ "feature": "invoice_ocr", "amount": 1 }] });
+            let refused = server.post("/api/usage/consume", &full, items).await;
+            refused.assert_problem(429, "quota-exceeded");
+            assert_eq!(refused.actions(), ["upgrade", "topUp", "contactSales"]);
+            let addresses: Vec<_> =
+                refused.body["actions"].as_array().expect("actions").iter().map(|a| &a["href"]).collect();
+            assert_eq!(addresses, [&json!(null), &json!(null), &wanted]);
+            assert!(server.stop().success());
+        }
     });
 }
 

@@ -110,7 +110,7 @@ describe("a streamed run", () => {
 
   it("tells each piece and resolves with the whole", async () => {
     const { stream, paths, told, answered } = run();
-    stream.send("start", { id: "run_1", model: "demo", provider: "demo", demo: true });
+    stream.send("start", { reservation: "rsv_1", model: "demo", provider: "demo", demo: true });
     stream.send("delta", { text: '{"to' });
     stream.send("delta", { text: 'tal":12}' });
     stream.send("done", DONE);
