@@ -73,6 +73,9 @@ pub enum News {
     /// The quotas that changed, as they stand now.
     #[serde(rename = "usage.updated")]
     UsageUpdated(Quotas),
+    /// Nothing happened since the id that was named.
+    #[serde(rename = "resumed")]
+    Resumed(Nothing),
     /// What happened since the id that was named cannot be told; a snapshot follows.
     #[serde(rename = "resync")]
     Resync(Nothing),
@@ -139,7 +142,8 @@ pub async fn ticket(cx: Authed<UsageRead>) -> Result<Json<TicketBody>, Failed> {
     Ok(Json(TicketBody { ticket, expires_in: TICKET_SECONDS }))
 }
 
-/// Open a WebSocket: first a `snapshot` (or, with a good `since`, what changed), then changes as they are committed.
+/// Open a WebSocket: first a `snapshot` (or, with a good `since`, what changed, or `resumed` if nothing did), then changes
+/// as they are committed.
 #[utoipa::path(get, path = "/api/realtime", operation_id = "openSocket", tag = "realtime", params(LiveQuery),
     responses((status = 101, description = "Messages of this form follow, each as one text frame.", body = Message), (status = 401, body = Problem)))]
 pub async fn socket(
@@ -265,17 +269,17 @@ impl Feed {
         }
         let stopping = self.cx.app.stopping.clone();
         loop {
-            let listener = self.listener.clone();
+            let (listener, app) = (self.listener.clone(), self.cx.app.clone());
             let ready_at = self.ready_at;
             let marks = async move {
                 sleep_until(ready_at).await;
-                listener.next().await
+                listener.next(|| app.live.position()).await
             };
             tokio::select! {
                 () = stopping.cancelled() => return None,
-                marks = marks => {
+                (position, marks) = marks => {
                     self.ready_at = Instant::now() + PACE;
-                    return Some(self.tell(marks).await);
+                    return Some(self.tell(&position, marks).await);
                 }
                 _ = self.ping.tick() => return Some(vec![message(None, News::Ping(Nothing {}))]),
                 _ = self.recheck.tick() => {
@@ -293,13 +297,16 @@ impl Feed {
     }
 
     async fn begin(&self, start: Start) -> Vec<Message> {
+        let here = self.cx.app.live.position();
         let missed = match &start {
             Start::Fresh => return self.snapshot().await,
-            Start::After(position) => self.missed(position).await,
+            Start::After(since) => self.missed(since, &here).await,
             Start::Lost => None,
         };
         if let Some(marks) = missed {
-            return self.tell(marks).await;
+            let messages = self.tell(&here, marks).await;
+            let nothing = messages.is_empty();
+            return if nothing { vec![message(Some(&here), News::Resumed(Nothing {}))] } else { messages };
         }
         let mut messages = vec![message(None, News::Resync(Nothing {}))];
         messages.extend(self.snapshot().await);
@@ -307,12 +314,11 @@ impl Feed {
     }
 
     /// What changed since a position; none when that cannot be told any more.
-    async fn missed(&self, since: &Position) -> Option<Marks> {
+    async fn missed(&self, since: &Position, here: &Position) -> Option<Marks> {
         let db = &self.cx.app.db;
         let first: BTreeMap<i64, i64> = store::usage::first_batches(db).await.ok()?.into_iter().collect();
-        let here = self.cx.app.live.position();
         let mut marks = Marks::default();
-        for (node, reached) in here {
+        for (&node, &reached) in here {
             let seen = since.get(&node).copied().unwrap_or(0);
             let too_old = first.get(&node).is_some_and(|first| seen + 1 < *first);
             if too_old || reached - seen > MISSED_BATCHES_MAX {
@@ -340,19 +346,18 @@ impl Feed {
         vec![message(Some(&position), News::Snapshot(Quotas { customer: Some(customer.clone()), quotas }))]
     }
 
-    /// What was marked, as it stands now. The position is taken before the state is read, so that a client that goes on
-    /// from it can only hear too much.
-    async fn tell(&self, marks: Marks) -> Vec<Message> {
+    /// What was marked, as it stands now. The position is older than the state, so that a client that goes on from it
+    /// can only hear too much.
+    async fn tell(&self, position: &Position, marks: Marks) -> Vec<Message> {
         if marks.lost {
             return self.snapshot().await;
         }
-        let position = self.cx.app.live.position();
         let mut messages = Vec::with_capacity(marks.changed.len());
         for (customer, features) in marks.changed {
             if let Some(mut quotas) = self.quotas(&customer).await {
                 quotas.retain(|feature, _| features.contains(feature));
                 let changed = Quotas { customer: Some(customer), quotas };
-                messages.push(message(Some(&position), News::UsageUpdated(changed)));
+                messages.push(message(Some(position), News::UsageUpdated(changed)));
             }
         }
         messages

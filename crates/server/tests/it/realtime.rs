@@ -133,8 +133,14 @@ fn who_comes_back_hears_only_what_changed_or_starts_afresh() {
         );
         let seen = message["id"].as_str().expect("an id").to_owned();
         drop(live);
-        // Nothing was missed: the next message is the next change.
+        // Nothing was missed, which is told at once; the next message is the next change.
         let mut live = Live::open(&server, &near, &format!("?since={seen}")).await;
+        let resumed = live.next().await;
+        assert_eq!(json!([resumed["type"], resumed["data"]]), json!(["resumed", {}]));
+        let seen = resumed["id"].as_str().expect("an id").to_owned();
+        drop(live);
+        let mut live = Live::open(&server, &near, &format!("?since={seen}")).await;
+        assert_eq!(live.next().await["type"], "resumed", "its id is one to go on from");
         use_one(&server, &near, "invoice_ocr").await;
         assert_eq!(update(&live.next().await), (vec![&"invoice_ocr".to_owned()], &json!(88)));
 
@@ -241,6 +247,10 @@ fn server_sent_events_carry_the_same() {
         let quotas = &missed["data"]["quotas"];
         assert_eq!(json!([missed["type"], quotas["risk_assessment"]["used"]]), json!(["usage.updated", 43]));
         assert_eq!(quotas["expense_categorization"], Value::Null, "it did not change: {missed}");
+        let id = missed["id"].as_str();
+        let (mut stream, mut text) = (open(id).await, String::new());
+        let (id, resumed) = next_events(&mut stream, &mut text).await;
+        assert_eq!((resumed["type"].as_str(), &resumed["id"]), (Some("resumed"), &json!(id)));
         let (mut stream, mut text) = (open(Some("nonsense")).await, String::new());
         assert_eq!(next_events(&mut stream, &mut text).await.1["type"], "resync");
         assert_eq!(next_events(&mut stream, &mut text).await.1["type"], "snapshot");
