@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::gate::{Done, Held};
 use tokio::sync::{mpsc, oneshot};
 
+use super::canonical::Canonical;
 use super::component::{Action, ChargeRule, Component};
 use super::cost::cost_micros;
 use super::{idempotency, usage};
@@ -152,7 +153,7 @@ impl Prepared<'_> {
     async fn hold(&self, customer: &str) -> Result<Hold> {
         let Self { cx, component, action, request } = self;
         let route = format!("ai/{}/{}", component.key, action.name);
-        let body = (&request.customer, &request.input);
+        let body = (&request.customer, Canonical(&request.input));
         let idempotency = match &request.key {
             Some(key) => Some(idempotency::of_request(cx, &route, key, &body)?),
             None => None,

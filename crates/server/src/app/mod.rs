@@ -3,6 +3,7 @@
 
 pub mod ai;
 pub mod audit;
+pub mod canonical;
 pub mod component;
 pub mod cost;
 pub mod customer;

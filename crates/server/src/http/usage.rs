@@ -38,6 +38,7 @@ pub struct UseBody {
     #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
     /// Anything to keep beside the event, up to 4,096 bytes of JSON.
+    #[serde(serialize_with = "crate::app::canonical::optional")]
     #[schema(schema_with = super::wire::metadata)]
     metadata: Option<Value>,
 }
@@ -51,6 +52,7 @@ pub struct ReserveBody {
     customer: Option<String>,
     #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
+    #[serde(serialize_with = "crate::app::canonical::optional")]
     #[schema(schema_with = super::wire::metadata)]
     metadata: Option<Value>,
     /// How long to hold; 300 by default, 86,400 at most.
@@ -86,6 +88,7 @@ pub struct BatchItem {
     customer: Option<String>,
     #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
+    #[serde(serialize_with = "crate::app::canonical::optional")]
     #[schema(schema_with = super::wire::metadata)]
     metadata: Option<Value>,
     /// As the header `Idempotency-Key` of `consume`.

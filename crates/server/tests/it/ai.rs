@@ -151,8 +151,16 @@ fn a_repeated_call_answers_its_first_result_and_is_charged_once() {
         let replayed = events(&streamed(&server, &near, path, &input, Some("ocr-1")).await);
         assert_eq!(replayed.len(), 1, "a replayed stream comes as one event: {replayed:?}");
         assert_eq!((replayed[0].0.as_str(), &replayed[0].1), ("done", &first.body));
-        run(&json!({ "invoiceData": "another" })).await.assert_problem(422, "idempotency-key-reused");
-        assert_eq!(server.quota(&near, "invoice_ocr").await["used"], 88);
+        let members = |one: &str, other: &str| json!({ "invoiceData": { one: "INV-7", other: "INV-7" } });
+        run(&members("a", "b")).await.assert_problem(422, "idempotency-key-reused");
+        let objects = async |one: &str, other: &str| {
+            let request = server.request(Method::POST, path, &near).header("idempotency-key", "ocr-2");
+            server.send(request.json(&members(one, other))).await
+        };
+        let object = objects("a", "b").await;
+        object.assert_ok(200);
+        assert_eq!(objects("b", "a").await.body, object.body, "the order of members does not make another request");
+        assert_eq!(server.quota(&near, "invoice_ocr").await["used"], 89);
         assert_eq!(run(&input).await.body["quota"]["used"], 88, "the quota as it was decided");
     });
 }
@@ -228,5 +236,25 @@ fn every_component_of_the_demo_answers_its_own_sample() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn schemas_and_results_keep_the_order_they_were_written_in() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let near = server.sign_in("near@halisoft.example").await;
+        let components = server.get("/api/components", &near).await;
+        let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        let of = |key: &str| {
+            let all = components.body["data"].as_array().expect("components");
+            all.iter().find(|component| component["key"] == key).expect("it is there")["actions"][0].clone()
+        };
+        let schema = &of("invoice_ocr")["outputSchema"]["properties"];
+        let first: Vec<_> = names(schema).into_iter().take(4).collect();
+        assert_eq!(first, ["documentType", "invoiceNumber", "issueDate", "dueDate"]);
+        let input = json!({ "invoiceData": INVOICE });
+        let answer = server.post("/api/ai/invoice-ocr/analyze", &near, input).await;
+        assert_eq!(names(&answer.body["result"]), names(schema), "{answer:?}");
     });
 }
