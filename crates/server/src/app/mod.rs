@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod seal;
 pub mod session;
 pub mod setup;
+pub mod shortage;
 pub mod template;
 pub mod tenant;
 pub mod token;

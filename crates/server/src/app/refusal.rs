@@ -7,6 +7,7 @@ use domain::usage::{Excess, Refusal};
 use serde_json::json;
 
 use super::customer::Account;
+use super::shortage::{self, Shortage};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Action, ActionKind, ActionPlan, Code, Error};
 
@@ -78,30 +79,31 @@ pub fn refused(cx: &Cx, account: &Account, refusal: &Refusal) -> Error {
 }
 
 fn exceeded(cx: &Cx, account: &Account, excesses: &[Excess]) -> Error {
-    let Some(first) = excesses.first() else { return Error::internal("a refusal without a reason") };
-    let quota = &first.quota;
+    if excesses.is_empty() {
+        return Error::internal("a refusal without a reason");
+    }
+    let actions = actions(cx, excesses);
     let now = cx.tenant_now();
-    let name = cx.tenant.catalog.features.get(&quota.feature).map_or(quota.feature.as_str(), |f| &*f.name);
-    let limit = quota.limit.unwrap_or_default();
-    let resets = match quota.period.end {
-        Some(end) => format!(
-            " It resets on {}.",
-            end.date_in(&cx.tenant.catalog.zone).map(|d| d.to_string()).unwrap_or_default()
-        ),
-        None => String::new(),
-    };
-    let detail = format!(
-        "{name}: {} of {limit} used, {} reserved, {} asked for.{resets}",
-        quota.used, quota.reserved, first.requested
-    );
-    let mut error = Error::new(Code::QuotaExceeded, detail);
+    // Another try makes sense once everything has reset; where one never does, waiting does not help.
+    let ends = excesses.iter().map(|excess| excess.quota.period.end);
+    let resets = ends.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
+    let shortages: Vec<_> = excesses.iter().map(|excess| shortage(cx, excess)).collect();
+    let wait = shortage::wait(resets, now, &cx.tenant.catalog.zone);
+    let mut error = Error::new(Code::QuotaExceeded, shortage::told(&shortages, &actions, wait));
     error.more.quotas = excesses.iter().map(|excess| excess.quota.clone()).collect();
-    error.more.actions = actions(cx, first);
-    error.more.retry_after = quota.period.end.map(|end| now.seconds_until(end));
+    error.more.actions = actions;
+    error.more.retry_after = resets.map(|end| now.seconds_until(end));
     let lines: Vec<_> = excesses.iter().map(|excess| explain(cx, excess)).collect();
     let body = json!({ "code": "quota-exceeded", "limits": lines });
     error.more.decision = Some(keep(cx, account, body));
     error
+}
+
+fn shortage<'a>(cx: &'a Cx, excess: &'a Excess) -> Shortage<'a> {
+    let Excess { requested, quota, .. } = excess;
+    let feature = cx.tenant.catalog.features.get(&quota.feature);
+    let name = feature.map_or(quota.feature.as_str(), |feature| &*feature.name);
+    Shortage { name, unit: feature.and_then(|feature| feature.unit.as_deref()), quota, requested: *requested }
 }
 
 /// What stood in the way: which limit, of which plan version, with which override, and what was used of it.
@@ -125,21 +127,35 @@ fn explain(cx: &Cx, excess: &Excess) -> serde_json::Value {
     })
 }
 
-fn actions(cx: &Cx, excess: &Excess) -> Vec<Action> {
-    let quota = &excess.quota;
+fn actions(cx: &Cx, excesses: &[Excess]) -> Vec<Action> {
+    let of_kind = |gauge: bool| excesses.iter().any(|excess| (excess.quota.kind == FeatureKind::Gauge) == gauge);
     let mut actions = Vec::new();
-    if quota.kind == FeatureKind::Gauge {
+    if of_kind(true) {
         actions.push(action(ActionKind::Delete, "Delete something"));
     }
-    let upgrade = upgrade(cx, &quota.feature, quota.limit, "Upgrade plan");
+    let upgrade = fitting(cx, excesses);
     if !upgrade.plans.is_empty() {
         actions.push(upgrade);
     }
-    if quota.kind != FeatureKind::Gauge {
+    if of_kind(false) {
         actions.push(action(ActionKind::TopUp, "Top up"));
     }
     actions.push(contact_sales(cx));
     actions
+}
+
+/// The plans under which all of it would have fitted, with what they grant of the first feature.
+fn fitting(cx: &Cx, excesses: &[Excess]) -> Action {
+    let mut fitting = excesses.iter().map(|Excess { requested, quota, .. }| {
+        let needed = quota.used.saturating_add(quota.reserved).saturating_add(*requested).saturating_sub(quota.credits);
+        let more_than = quota.limit.map(|limit| limit.max(needed.saturating_sub(1)));
+        upgrade(cx, &quota.feature, more_than, "Upgrade plan")
+    });
+    let Some(mut first) = fitting.next() else { return action(ActionKind::Upgrade, "Upgrade plan") };
+    for other in fitting {
+        first.plans.retain(|plan| other.plans.iter().any(|fits| fits.slug == plan.slug));
+    }
+    first
 }
 
 const fn action(kind: ActionKind, label: &'static str) -> Action {

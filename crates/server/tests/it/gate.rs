@@ -55,7 +55,7 @@ fn assert_exceeded(refused: &Answer, before: &Value) {
     ]);
     assert_eq!(refused.body["actions"][0]["plans"], plans);
     let detail = refused.text_at("/detail");
-    for part in ["Invoice OCR & Analysis", "100 of 100", before["resetDate"].as_str().expect("a date")] {
+    for part in ["Invoice OCR & Analysis", "all 100 analyses are used", before["resetDate"].as_str().expect("a date")] {
         assert!(detail.contains(part), "{part} is not in: {detail}");
     }
 }

@@ -144,3 +144,49 @@ fn an_ai_call_is_refused_in_the_same_order_and_charges_nothing() {
         assert_eq!(json!([quota["used"], quota["reserved"]]), json!([100, 0]));
     });
 }
+
+#[test]
+fn what_is_short_is_told_for_each_feature_with_the_plans_that_would_fit_them_all() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let near = server.sign_in("near@halisoft.example").await;
+        let reset = server.quota(&near, "invoice_ocr").await["resetDate"].as_str().expect("a date").to_owned();
+        let refused = async |items: &[(&str, i64)]| {
+            let items: Vec<_> = items.iter().map(|(key, amount)| json!({ "feature": key, "amount": amount })).collect();
+            let refused = server.post("/api/usage/consume", &near, json!({ "items": items })).await;
+            refused.assert_problem(429, "quota-exceeded");
+            let plans = refused.body["actions"][0]["plans"].as_array().expect("plans").clone();
+            let plans: Vec<_> = plans.iter().filter_map(|plan| plan["slug"].as_str()).map(str::to_owned).collect();
+            (refused.text_at("/detail"), plans)
+        };
+        let way = format!("Upgrade the plan, buy a top-up, or wait until {reset}.");
+        let (detail, plans) = refused(&[("invoice_ocr", 20)]).await;
+        let one = "Invoice OCR & Analysis: 13 analyses are left, and 20 were asked for.";
+        assert_eq!((detail, plans), (format!("{one} {way}"), vec!["professional".to_owned(), "enterprise".to_owned()]));
+        let (detail, plans) = refused(&[("invoice_ocr", 20), ("risk_assessment", 459)]).await;
+        let other = "Risk Assessment: 8 assessments are left, and 459 were asked for.";
+        assert_eq!((detail, plans), (format!("{one} {other} {way}"), vec!["enterprise".to_owned()]));
+        let (_, plans) = refused(&[("invoice_ocr", 913)]).await;
+        assert_eq!(plans, ["professional", "enterprise"], "87 and 913 are 1,000");
+        let (_, plans) = refused(&[("invoice_ocr", 914)]).await;
+        assert_eq!(plans, ["enterprise"]);
+    });
+}
+
+#[test]
+fn people_without_a_customer_are_told_so_in_words_for_people() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let use_one = json!({ "items": [{ "feature": "invoice_ocr", "amount": 1 }] });
+        for answer in [
+            server.get("/api/subscription", &admin).await,
+            server.get("/api/usage", &admin).await,
+            server.get("/api/usage/history?feature=invoice_ocr", &admin).await,
+            server.post("/api/usage/check", &admin, use_one).await,
+        ] {
+            answer.assert_problem(404, "unknown-customer");
+            assert!(answer.text_at("/detail").starts_with("This account is no customer"), "{answer:?}");
+        }
+    });
+}
