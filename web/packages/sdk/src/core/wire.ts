@@ -3,6 +3,7 @@ import type { paths } from "../generated/api.js";
 
 type ContentOf<T, MediaType extends string> = T extends { content: { [Key in MediaType]: infer Body } } ? Body : never;
 type JsonOf<T> = ContentOf<T, "application/json">;
+type RequestOf<Operation> = Operation extends { requestBody: infer Request } ? JsonOf<Request> : never;
 type AnswerTo<Operation> = Operation extends { responses: { 200: infer Answer } } ? JsonOf<Answer> : never;
 
 export type Quotas = AnswerTo<paths["/api/usage"]["get"]>;
@@ -13,6 +14,7 @@ export type Bucket = History["bucket"];
 export type Me = AnswerTo<paths["/api/me"]["get"]>;
 export type User = Me["user"];
 export type Session = AnswerTo<paths["/api/auth/login"]["post"]>;
+export type SetUp = RequestOf<paths["/api/setup"]["post"]>;
 export type ConsumeItem = { feature: string; amount: number };
 export type Consumed = AnswerTo<paths["/api/usage/consume"]["post"]>;
 export type MySubscription = AnswerTo<paths["/api/subscription"]["get"]>;
