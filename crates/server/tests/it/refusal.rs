@@ -190,3 +190,29 @@ fn people_without_a_customer_are_told_so_in_words_for_people() {
         }
     });
 }
+
+#[test]
+fn waiting_is_advised_only_where_everything_that_is_short_resets() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let user = server.sign_in("user@studio.example").await;
+        let refused = async |items: Value| {
+            let refused = server.post("/api/usage/consume", &user, json!({ "items": items })).await;
+            refused.assert_problem(429, "quota-exceeded");
+            refused
+        };
+        let prompts = json!({ "feature": "prompts", "amount": 2 });
+        let storage = json!({ "feature": "storage", "amount": 200_000_000 });
+        let one = refused(json!([prompts])).await;
+        assert!(one.header("retry-after").is_some() && one.text_at("/detail").contains("or wait until"), "{one:?}");
+        assert_eq!(one.actions(), ["upgrade", "topUp", "contactSales"]);
+        let both = refused(json!([prompts, storage])).await;
+        assert_eq!(both.header("retry-after"), None, "storage never resets");
+        assert_eq!(both.actions(), ["delete", "upgrade", "topUp", "contactSales"]);
+        assert_eq!(
+            both.text_at("/detail"),
+            "AI prompts: 1 is left, and 2 were asked for. Storage: 100,000,000 bytes are left, and 200,000,000 were \
+             asked for. Delete something, upgrade the plan, or buy a top-up."
+        );
+    });
+}
