@@ -6,10 +6,6 @@ const source = new URL("../../openapi.json", import.meta.url);
 const target = new URL("../packages/sdk/src/generated/api.ts", import.meta.url);
 
 const document = JSON.parse(await readFile(source, "utf8"));
-// The types are named by path alone, so operations need no names of their own here.
-for (const operations of Object.values(document.paths)) {
-  for (const operation of Object.values(operations)) delete operation.operationId;
-}
 const types = astToString(await openapiTS(document, { emptyObjectsUnknown: true }));
 await mkdir(new URL(".", target), { recursive: true });
 await writeFile(target, `// Generated from openapi.json; do not edit.\n${types}`);

@@ -133,14 +133,33 @@ pub struct FieldError {
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Action {
-    /// `upgrade`, `topUp`, `contactSales` or `delete`.
+    /// What to do.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: ActionKind,
     /// The words for a button.
+    #[schema(example = "Upgrade plan")]
     pub label: &'static str,
-    /// The plans that would fit.
+    /// The plans that would fit, for `upgrade`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plans: Vec<ActionPlan>,
+    /// Where to do it, when the tenant's brand names an address: for `contactSales`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, example = "mailto:sales@halisoft.example")]
+    pub href: Option<String>,
+}
+
+/// What a user can do about a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ActionKind {
+    /// Take one of the plans that are named.
+    Upgrade,
+    /// Buy more units of the feature.
+    TopUp,
+    /// Talk to sales.
+    ContactSales,
+    /// Make room in a gauge.
+    Delete,
 }
 
 /// A plan that an action leads to.
@@ -148,10 +167,13 @@ pub struct Action {
 #[serde(rename_all = "camelCase")]
 pub struct ActionPlan {
     /// Its name in URLs.
+    #[schema(example = "professional")]
     pub slug: String,
     /// What people read.
+    #[schema(example = "Professional")]
     pub name: String,
     /// What it grants of the feature; null is unlimited.
+    #[schema(required, example = 1_000)]
     pub limit: Option<i64>,
 }
 

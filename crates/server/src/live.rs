@@ -31,12 +31,14 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Waits until there is something to tell, and takes it.
-    pub async fn next(&self) -> Marks {
+    /// Waits until there is something to tell, and takes it, with the position that it reaches. The position is read
+    /// first: batches mark before they advance it, so the marks hold all that it stands for.
+    pub async fn next(&self, position: impl Fn() -> Position) -> (Position, Marks) {
         loop {
             let woken = self.wake.notified();
+            let reached = position();
             if let Some(marks) = self.take() {
-                return marks;
+                return (reached, marks);
             }
             woken.await;
         }
@@ -198,13 +200,30 @@ mod tests {
         );
         hub.committed(&batch(1, vec![change("cus_a", "x"), change("cus_a", "y")]));
         hub.committed(&batch(2, vec![change("cus_a", "x")]));
-        let marks = own.next().await;
+        let (reached, marks) = own.next(|| hub.position()).await;
+        assert_eq!(reached, hub.position());
         assert_eq!(marks.changed.len(), 1);
         assert_eq!(marks.changed[&customer].len(), 2);
-        assert_eq!(admin.next().await, marks);
+        assert_eq!(admin.next(|| hub.position()).await, (reached, marks));
         assert!(other.take().is_none());
         assert!(own.take().is_none(), "taken once");
         assert_eq!(position_of(&id_of(&hub.position())), Some(Position::from([(1, 2)])));
+    }
+
+    #[tokio::test]
+    async fn a_position_stands_for_nothing_that_is_not_told_with_it() {
+        let hub = Hub::default();
+        let own = hub.listen(&TenantId::stored("ten_a"), Some(&CustomerId::stored("cus_a")));
+        hub.committed(&batch(1, vec![change("cus_a", "x")]));
+        // Another batch is committed at the worst moment.
+        let position = || {
+            let position = hub.position();
+            hub.committed(&batch(2, vec![change("cus_a", "y")]));
+            position
+        };
+        let (reached, marks) = own.next(position).await;
+        assert_eq!(reached, Position::from([(1, 1)]));
+        assert_eq!(marks.changed[&CustomerId::stored("cus_a")].len(), 2, "too much, but never too little");
     }
 
     #[test]

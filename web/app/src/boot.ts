@@ -54,10 +54,15 @@ const NEUTRAL: Boot = {
 export function readBoot(text: string | null | undefined): Boot {
   try {
     const given = JSON.parse(text ?? "") as Partial<Boot>;
-    return { ...NEUTRAL, ...given, brand: { ...NEUTRAL.brand, ...given.brand } };
+    return { ...NEUTRAL, ...given, brand: { ...NEUTRAL.brand, ...chosen(given.brand) } };
   } catch {
     return NEUTRAL;
   }
+}
+
+/** What a tenant has left open is null. */
+function chosen(brand: Partial<Brand> = {}): Partial<Brand> {
+  return Object.fromEntries(Object.entries(brand).filter(([, value]) => value !== null));
 }
 
 export const boot: Boot = readBoot(globalThis.document?.getElementById("boot")?.textContent);

@@ -38,6 +38,9 @@ describe("boot data", () => {
   });
 
   it("are neutral where the server has filled in none", () => {
+    // A tenant that has chosen nothing, such as a fresh server's own.
+    const bare = readBoot(JSON.stringify({ brand: { name: "Platform", primary: null, scheme: null, radius: null } }));
+    expect(bare.brand).toMatchObject({ name: "Platform", primary: "#0f766e", scheme: "auto", radius: "md" });
     expect(readBoot("__TOLLGATE_BOOT__").brand.name).toBe("Portal");
     expect(readBoot(undefined).demo).toBe(false);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { errorsByField, inputOf, valuesOf, variantsOf, WHOLE, words } from "../src/playground/schema";
+import { errorsByField, inOrder, inputOf, valuesOf, variantsOf, WHOLE, words } from "../src/playground/schema";
 
 const FILES = {
   type: "array",
@@ -53,14 +53,20 @@ describe("fields of a schema", () => {
     expect(kinds({ oneOf: inner })).toEqual(either);
   });
 
-  it("puts what is required first, as the schema lists it", () => {
+  it("keeps the order of the schema", () => {
     const properties = {
       amount: { type: "number" },
       history: { type: "array", items: {} },
       opening: { type: "number" },
     };
     const [only] = variantsOf({ properties, required: ["opening", "history"] });
-    expect(only?.fields.map(({ name }) => name)).toEqual(["opening", "history", "amount"]);
+    expect(only?.fields.map(({ name }) => name)).toEqual(["amount", "history", "opening"]);
+    expect(inOrder(["more", "opening", "amount", "else"], { properties })).toEqual([
+      "amount",
+      "opening",
+      "more",
+      "else",
+    ]);
   });
 
   it("never mixes files with what they stand for, unless both are asked for", () => {

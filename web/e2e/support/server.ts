@@ -7,6 +7,8 @@ import { join, resolve } from "node:path";
 export interface Server {
   url: string;
   password: string;
+  /** What it printed before it was ready. */
+  said: string;
   /** Ends the process for good, and what it kept with it. */
   stop: () => Promise<void>;
   /** Ends the process; `resume` starts it again on the same port with the same data. */
@@ -21,19 +23,26 @@ export function binaryPath(): string {
   return resolve(process.env.TOLLGATE_BIN ?? join(import.meta.dirname, "../../../target/debug/tollgate"));
 }
 
-/** Starts the real server on a free port with the demo data, in a folder or database of its own. */
-export async function startServer(environment: Record<string, string> = {}): Promise<Server> {
+export interface Start {
+  environment?: Record<string, string>;
+  /** With the demo's tenants and users, or empty. */
+  demo?: boolean;
+}
+
+/** Starts the real server on a free port, in a folder or database of its own. */
+export async function startServer({ environment = {}, demo = true }: Start = {}): Promise<Server> {
   const database = makeDatabase();
   const data = mkdtempSync(join(tmpdir(), "tollgate-e2e-"));
   const password = randomBytes(12).toString("base64url");
   const env = { ...process.env, TOLLGATE_DEMO_PASSWORD: password, ...environment };
   let child: ChildProcess | undefined;
 
-  async function run(listen: string): Promise<string> {
-    const args = ["serve", "--demo", "--listen", listen, "--data", data];
+  async function run(listen: string): Promise<Ready> {
+    const args = ["serve", "--listen", listen, "--data", data];
+    if (demo) args.push("--demo");
     if (database) args.push("--database-url", database.url);
     child = spawn(binaryPath(), args, { env, stdio: ["ignore", "pipe", "pipe"] });
-    return readyUrl(child);
+    return untilReady(child);
   }
 
   async function pause() {
@@ -47,27 +56,32 @@ export async function startServer(environment: Record<string, string> = {}): Pro
   }
 
   try {
-    const url = await run("127.0.0.1:0");
+    const { url, said } = await run("127.0.0.1:0");
     const resume = () => run(new URL(url).host).then(() => undefined);
-    return { url, password, stop, pause, resume };
+    return { url, said, password, stop, pause, resume };
   } catch (failure) {
     await stop();
     throw failure;
   }
 }
 
+interface Ready {
+  url: string;
+  said: string;
+}
+
 /** Waits for the line `ready http://…`; what the server said instead goes into the error. */
-function readyUrl(child: ChildProcess): Promise<string> {
+function untilReady(child: ChildProcess): Promise<Ready> {
   return new Promise((resolve, reject) => {
     let said = "";
     const fail = (why: string) => reject(new Error(`The server ${why}. It said:\n${said}`));
     const timer = setTimeout(() => fail(`was not ready within ${READY_WITHIN_MS} ms`), READY_WITHIN_MS);
     const listen = (chunk: Buffer) => {
       said += chunk;
-      const ready = /^ready (http:\/\/\S+)/m.exec(said)?.[1];
-      if (!ready) return;
+      const url = /^ready (http:\/\/\S+)/m.exec(said)?.[1];
+      if (!url) return;
       clearTimeout(timer);
-      resolve(ready);
+      resolve({ url, said });
     };
     child.stdout?.on("data", listen);
     child.stderr?.on("data", listen);

@@ -1,5 +1,5 @@
 import { type APIRequestContext, type BrowserContext, test as base, expect, type Page } from "@playwright/test";
-import { type Server, startServer } from "./server";
+import { type Server, type Start, startServer } from "./server";
 
 interface Fixtures {
   /** What the browser complains about although the test provokes it, such as an answer of 429. */
@@ -38,10 +38,10 @@ function watch(context: BrowserContext): string[] {
 }
 
 /** One fresh server for the tests of a file, or of the group that calls this. */
-export function useServer(environment: () => Record<string, string> = () => ({})): () => Server {
+export function useServer(start: () => Start = () => ({})): () => Server {
   let server: Server | undefined;
   test.beforeAll(async () => {
-    server = await startServer(environment());
+    server = await startServer(start());
   });
   test.afterAll(async () => {
     await server?.stop();

@@ -3,7 +3,7 @@ import { useModel } from "../support/model";
 import { expect, ofTenant, signIn, test, useServer } from "../support/test";
 
 const model = useModel();
-const server = useServer(() => model().environment);
+const server = useServer(() => ({ environment: model().environment }));
 
 const stream = (page: Page) => page.getByTestId("stream");
 const status = (page: Page) => page.getByRole("region", { name: "Answer" }).getByRole("status");

@@ -4,6 +4,7 @@
 //! Must not decide about quotas or money: it says what was used, even when the call fails.
 
 pub mod anthropic;
+mod connection;
 pub mod demo;
 pub mod openai;
 mod retry;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
 pub use anthropic::Anthropic;
+pub use connection::Config;
 pub use demo::Demo;
 pub use openai::OpenAi;
 pub use retry::Retry;

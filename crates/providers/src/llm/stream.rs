@@ -10,11 +10,11 @@ use reqwest::{RequestBuilder, Response};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::retry::{Hint, Retry, status_is_retryable};
+use super::connection::Config;
+use super::retry::{Hint, status_is_retryable};
 use super::sse::{Event, Splitter};
 use super::usage::{Usage, tokens_for_chars};
 use super::{ANSWER_BYTES_MAX, Answer, Call, Failure, FailureKind, Part, Piece, estimate_tokens};
-use crate::http::Secret;
 
 /// How much of an error answer is read, in bytes.
 const ERROR_BYTES_MAX: usize = 64 << 10;
@@ -37,6 +37,19 @@ impl Default for Patience {
     }
 }
 
+/// The class of a status by itself, for upstreams that do not say it better.
+pub(super) fn kind_of_status(status: u16) -> FailureKind {
+    match status {
+        401..=403 => FailureKind::Credentials,
+        408 | 504 => FailureKind::Timeout,
+        409 => FailureKind::Unavailable,
+        429 => FailureKind::RateLimited,
+        400..=499 => FailureKind::Rejected,
+        529 => FailureKind::Overloaded,
+        _ => FailureKind::Unavailable,
+    }
+}
+
 /// What differs between upstreams.
 pub(super) trait Protocol: Sync {
     type Reader: Reader;
@@ -45,9 +58,7 @@ pub(super) trait Protocol: Sync {
     fn reader(&self, call: &Call) -> Self::Reader;
     /// The class of an answer whose status is not 200, its explanation, and whether trying again is pointless.
     fn refusal(&self, status: u16, body: &[u8]) -> Refusal;
-    fn secret(&self) -> &Secret;
-    fn patience(&self) -> Patience;
-    fn retry(&self) -> Retry;
+    fn config(&self) -> &Config;
     /// The header that names the request in the upstream's logs.
     const REQUEST_ID: &'static str;
 }
@@ -180,13 +191,14 @@ pub(super) async fn run<P: Protocol>(protocol: &P, call: &Call, pieces: &Sender<
         let (usage, estimated) = attempt.tally(fault.kind);
         spent = spent.plus(&usage);
         spent_estimated |= estimated;
-        let wait = if fault.again && !attempt.passed_on { protocol.retry().wait(retry, fault.after) } else { None };
+        let wait =
+            if fault.again && !attempt.passed_on { protocol.config().retry.wait(retry, fault.after) } else { None };
         let wake = wait.and_then(|wait| Instant::now().checked_add(wait)).filter(|wake| *wake < deadline);
         let failure = Failure {
             kind: fault.kind,
             usage: spent,
             estimated: spent_estimated,
-            detail: protocol.secret().redact(&fault.detail),
+            detail: protocol.config().key.redact(&fault.detail),
             retry_after: fault.after,
             upstream_request_id: attempt.request_id,
         };
@@ -242,7 +254,7 @@ impl<'a, P: Protocol> Attempt<'a, P> {
 
     async fn open(&mut self) -> Result<Response, Fault> {
         let request = self.protocol.request(self.call)?;
-        let sent = self.within(self.protocol.patience().first_byte, request.send()).await?;
+        let sent = self.within(self.protocol.config().patience.first_byte, request.send()).await?;
         let response = sent.map_err(|error| unreachable(&error))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         self.request_id = header(P::REQUEST_ID).map(|id| id.chars().take(200).collect());
@@ -262,7 +274,7 @@ impl<'a, P: Protocol> Attempt<'a, P> {
         let hint = Hint::read(response.headers());
         let mut body = Vec::new();
         while body.len() < ERROR_BYTES_MAX {
-            match self.within(self.protocol.patience().idle, response.chunk()).await {
+            match self.within(self.protocol.config().patience.idle, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
                 Err(fault) if fault.kind == FailureKind::Canceled => return fault,
                 Ok(Ok(None) | Err(_)) | Err(_) => break,
@@ -277,7 +289,7 @@ impl<'a, P: Protocol> Attempt<'a, P> {
         let mut splitter = Splitter::default();
         let mut events = Vec::new();
         loop {
-            let chunk = match self.within(self.protocol.patience().idle, response.chunk()).await? {
+            let chunk = match self.within(self.protocol.config().patience.idle, response.chunk()).await? {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) | Err(_) if self.reader.may_end() => return Ok(()),
                 Ok(None) => return Err(Fault::passing(FailureKind::Cut, "the stream ended before the answer did")),

@@ -4,19 +4,16 @@ use std::time::Duration;
 
 use super::fake::{Do, Fake, event, status, stream_head};
 use providers::http::Secret;
-use providers::llm::anthropic::Config;
-use providers::llm::{Answer, Anthropic, Call, Failure, FailureKind, Part, Patience, Piece, Retry, Upstream, Usage};
+use providers::llm::{
+    Answer, Anthropic, Call, Config, Failure, FailureKind, Part, Patience, Piece, Retry, Upstream, Usage,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, Receiver};
 
 const KEY: &str = "sk-ant-very-secret-0123456789";
 
 fn config(url: &str) -> Config {
-    Config {
-        base_url: url.to_owned(),
-        retry: Retry { base: Duration::from_millis(1), ..Retry::default() },
-        ..Config::new(Secret::new(KEY))
-    }
+    Config { retry: Retry { base: Duration::from_millis(1), ..Retry::default() }, ..Config::new(url, Secret::new(KEY)) }
 }
 
 fn call(schema: bool) -> Call {
@@ -453,5 +450,5 @@ fn the_key_shows_in_no_debug_output() {
 #[test]
 fn what_cannot_be_sent_is_refused_at_set_up() {
     assert!(Anthropic::new(Config { base_url: "api.anthropic.com".to_owned(), ..config("") }).is_err());
-    assert!(Anthropic::new(Config::new(Secret::new("a\nb"))).is_err());
+    assert!(Anthropic::new(Config::new("https://api.anthropic.com", Secret::new("a\nb"))).is_err());
 }

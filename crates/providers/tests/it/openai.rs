@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::fake::{Do, Fake, status, stream_head};
 use providers::http::Secret;
-use providers::llm::openai::Config;
-use providers::llm::{Answer, Call, Failure, FailureKind, OpenAi, Part, Piece, Retry, Upstream};
+use providers::llm::{Answer, Call, Config, Failure, FailureKind, OpenAi, Part, Piece, Retry, Upstream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::gate::{Done, Held};
 use tokio::sync::{mpsc, oneshot};
 
+use super::canonical::Canonical;
 use super::component::{Action, ChargeRule, Component};
 use super::cost::cost_micros;
 use super::{idempotency, usage};
@@ -57,17 +58,14 @@ pub enum Update {
 }
 
 /// Who answers.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub struct Started {
-    /// The reservation behind the call.
-    pub id: String,
-    /// The model.
+    /// What holds the units of the call; the event that will record its use has an id of its own.
+    pub reservation: ReservationId,
+    /// The model that the component asks for.
     pub model: String,
     /// The upstream.
     pub provider: String,
-    /// Whether this is the demo upstream.
-    pub demo: bool,
 }
 
 /// What came of a call.
@@ -155,7 +153,7 @@ impl Prepared<'_> {
     async fn hold(&self, customer: &str) -> Result<Hold> {
         let Self { cx, component, action, request } = self;
         let route = format!("ai/{}/{}", component.key, action.name);
-        let body = (&request.customer, &request.input);
+        let body = (&request.customer, Canonical(&request.input));
         let idempotency = match &request.key {
             Some(key) => Some(idempotency::of_request(cx, &route, key, &body)?),
             None => None,
@@ -208,10 +206,9 @@ impl Prepared<'_> {
         let call = self.call()?;
         if let Some(updates) = &updates {
             let started = Started {
-                id: held.id.to_string(),
+                reservation: held.id.clone(),
                 model: component.model.clone(),
                 provider: upstream.name().to_owned(),
-                demo: upstream.name() == "demo",
             };
             let _reader_gone = updates.send(Update::Started(started)).await;
         }

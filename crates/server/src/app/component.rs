@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::id::{FeatureKey, TenantId};
 use providers::http::Secret;
-use providers::llm::{Anthropic, Demo, OpenAi, Upstream, anthropic, openai};
+use providers::llm::{Anthropic, Config, Demo, OpenAi, Upstream, anthropic, openai};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::catalog::{ComponentRow, UpstreamRow};
@@ -32,9 +32,10 @@ pub enum ChargeRule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Draw {
     /// The feature.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "invoice_ocr")]
     pub feature: FeatureKey,
     /// Units for each call.
+    #[schema(example = 1)]
     pub amount: i64,
 }
 
@@ -203,13 +204,12 @@ pub fn connect(
         };
         let client: Arc<dyn Upstream> = match row.kind.as_str() {
             "anthropic" => {
-                let mut config = anthropic::Config::new(Secret::new(key));
-                config.base_url = row.base_url.unwrap_or(config.base_url);
-                Arc::new(Anthropic::new(config).map_err(Error::internal)?)
+                let base_url = row.base_url.unwrap_or_else(|| anthropic::BASE_URL.to_owned());
+                Arc::new(Anthropic::new(Config::new(base_url, Secret::new(key))).map_err(Error::internal)?)
             }
             "openai" => {
                 let base_url = row.base_url.unwrap_or_else(|| openai::BASE_URL.to_owned());
-                Arc::new(OpenAi::new(openai::Config::new(base_url, Secret::new(key))).map_err(Error::internal)?)
+                Arc::new(OpenAi::new(Config::new(base_url, Secret::new(key))).map_err(Error::internal)?)
             }
             _ => Arc::new(Demo),
         };

@@ -4,6 +4,7 @@
 pub mod ai;
 pub mod audit;
 pub mod cache;
+pub mod canonical;
 pub mod component;
 pub mod cost;
 pub mod customer;
@@ -18,6 +19,7 @@ pub mod refusal;
 pub mod seal;
 pub mod session;
 pub mod setup;
+pub mod shortage;
 pub mod template;
 pub mod tenant;
 pub mod token;

@@ -7,8 +7,9 @@ use domain::usage::{Excess, Refusal};
 use serde_json::json;
 
 use super::customer::Account;
+use super::shortage::{self, Shortage};
 use crate::cx::{Cx, id_bits};
-use crate::error::{Action, ActionPlan, Code, Error};
+use crate::error::{Action, ActionKind, ActionPlan, Code, Error};
 
 /// The order in which reasons are told (SPEC §13): what does not exist, what is not paid, what is not allowed.
 pub const fn rank(barred: &Barred) -> u8 {
@@ -35,7 +36,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
         Barred::Suspended => Error::new(Code::CustomerSuspended, "Ask support why the account was suspended."),
         Barred::NoSubscription => {
             let mut error = Error::new(Code::SubscriptionRequired, "Choose a plan first.");
-            error.more.actions = vec![upgrade(cx, feature, None, "Choose a plan"), contact_sales()];
+            error.more.actions = vec![upgrade(cx, feature, None, "Choose a plan"), contact_sales(cx)];
             error
         }
         Barred::NotInPlan => {
@@ -47,7 +48,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
                 format!("Plans with this feature: {}.", names.join(", "))
             };
             let mut error = Error::new(Code::FeatureNotInPlan, detail);
-            error.more.actions = vec![upgrade(cx, feature, None, "Upgrade plan"), contact_sales()];
+            error.more.actions = vec![upgrade(cx, feature, None, "Upgrade plan"), contact_sales(cx)];
             error
         }
     };
@@ -56,7 +57,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
         "code": error.code.row().1,
         "feature": feature,
         "plan": plan,
-        "subscription": account.customer.subscription.as_ref().map(|s| format!("{:?}", s.status).to_lowercase()),
+        "subscription": account.customer.subscription.as_ref().map(|s| s.status),
         "suspended": account.customer.suspended,
     });
     error.more.decision = Some(keep(cx, account, body));
@@ -78,30 +79,31 @@ pub fn refused(cx: &Cx, account: &Account, refusal: &Refusal) -> Error {
 }
 
 fn exceeded(cx: &Cx, account: &Account, excesses: &[Excess]) -> Error {
-    let Some(first) = excesses.first() else { return Error::internal("a refusal without a reason") };
-    let quota = &first.quota;
+    if excesses.is_empty() {
+        return Error::internal("a refusal without a reason");
+    }
+    let actions = actions(cx, excesses);
     let now = cx.tenant_now();
-    let name = cx.tenant.catalog.features.get(&quota.feature).map_or(quota.feature.as_str(), |f| &*f.name);
-    let limit = quota.limit.unwrap_or_default();
-    let resets = match quota.period.end {
-        Some(end) => format!(
-            " It resets on {}.",
-            end.date_in(&cx.tenant.catalog.zone).map(|d| d.to_string()).unwrap_or_default()
-        ),
-        None => String::new(),
-    };
-    let detail = format!(
-        "{name}: {} of {limit} used, {} reserved, {} asked for.{resets}",
-        quota.used, quota.reserved, first.requested
-    );
-    let mut error = Error::new(Code::QuotaExceeded, detail);
+    // Another try makes sense once everything has reset; where one never does, waiting does not help.
+    let ends = excesses.iter().map(|excess| excess.quota.period.end);
+    let resets = ends.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
+    let shortages: Vec<_> = excesses.iter().map(|excess| shortage(cx, excess)).collect();
+    let wait = shortage::wait(resets, now, &cx.tenant.catalog.zone);
+    let mut error = Error::new(Code::QuotaExceeded, shortage::told(&shortages, &actions, wait));
     error.more.quotas = excesses.iter().map(|excess| excess.quota.clone()).collect();
-    error.more.actions = actions(cx, first);
-    error.more.retry_after = quota.period.end.map(|end| now.seconds_until(end));
+    error.more.actions = actions;
+    error.more.retry_after = resets.map(|end| now.seconds_until(end));
     let lines: Vec<_> = excesses.iter().map(|excess| explain(cx, excess)).collect();
     let body = json!({ "code": "quota-exceeded", "limits": lines });
     error.more.decision = Some(keep(cx, account, body));
     error
+}
+
+fn shortage<'a>(cx: &'a Cx, excess: &'a Excess) -> Shortage<'a> {
+    let Excess { requested, quota, .. } = excess;
+    let feature = cx.tenant.catalog.features.get(&quota.feature);
+    let name = feature.map_or(quota.feature.as_str(), |feature| &*feature.name);
+    Shortage { name, unit: feature.and_then(|feature| feature.unit.as_deref()), quota, requested: *requested }
 }
 
 /// What stood in the way: which limit, of which plan version, with which override, and what was used of it.
@@ -125,25 +127,43 @@ fn explain(cx: &Cx, excess: &Excess) -> serde_json::Value {
     })
 }
 
-fn actions(cx: &Cx, excess: &Excess) -> Vec<Action> {
-    let quota = &excess.quota;
+fn actions(cx: &Cx, excesses: &[Excess]) -> Vec<Action> {
+    let of_kind = |gauge: bool| excesses.iter().any(|excess| (excess.quota.kind == FeatureKind::Gauge) == gauge);
     let mut actions = Vec::new();
-    if quota.kind == FeatureKind::Gauge {
-        actions.push(Action { kind: "delete", label: "Delete something", plans: Vec::new() });
+    if of_kind(true) {
+        actions.push(action(ActionKind::Delete, "Delete something"));
     }
-    let upgrade = upgrade(cx, &quota.feature, quota.limit, "Upgrade plan");
+    let upgrade = fitting(cx, excesses);
     if !upgrade.plans.is_empty() {
         actions.push(upgrade);
     }
-    if quota.kind != FeatureKind::Gauge {
-        actions.push(Action { kind: "topUp", label: "Top up", plans: Vec::new() });
+    if of_kind(false) {
+        actions.push(action(ActionKind::TopUp, "Top up"));
     }
-    actions.push(contact_sales());
+    actions.push(contact_sales(cx));
     actions
 }
 
-fn contact_sales() -> Action {
-    Action { kind: "contactSales", label: "Contact sales", plans: Vec::new() }
+/// The plans under which all of it would have fitted, with what they grant of the first feature.
+fn fitting(cx: &Cx, excesses: &[Excess]) -> Action {
+    let mut fitting = excesses.iter().map(|Excess { requested, quota, .. }| {
+        let needed = quota.used.saturating_add(quota.reserved).saturating_add(*requested).saturating_sub(quota.credits);
+        let more_than = quota.limit.map(|limit| limit.max(needed.saturating_sub(1)));
+        upgrade(cx, &quota.feature, more_than, "Upgrade plan")
+    });
+    let Some(mut first) = fitting.next() else { return action(ActionKind::Upgrade, "Upgrade plan") };
+    for other in fitting {
+        first.plans.retain(|plan| other.plans.iter().any(|fits| fits.slug == plan.slug));
+    }
+    first
+}
+
+const fn action(kind: ActionKind, label: &'static str) -> Action {
+    Action { kind, label, plans: Vec::new(), href: None }
+}
+
+fn contact_sales(cx: &Cx) -> Action {
+    Action { href: cx.tenant.brand().sales(), ..action(ActionKind::ContactSales, "Contact sales") }
 }
 
 fn upgrade(cx: &Cx, feature: &FeatureKey, more_than: Option<i64>, label: &'static str) -> Action {
@@ -153,7 +173,7 @@ fn upgrade(cx: &Cx, feature: &FeatureKey, more_than: Option<i64>, label: &'stati
         ActionPlan { slug: plan.slug.to_string(), name: plan.name.to_string(), limit }
     };
     let plans = cx.tenant.catalog.plans_with(feature, more_than);
-    Action { kind: "upgrade", label, plans: plans.iter().map(plan).collect() }
+    Action { plans: plans.iter().map(plan).collect(), ..action(ActionKind::Upgrade, label) }
 }
 
 /// Keeps an explanation, outside of any transaction, and answers its id.

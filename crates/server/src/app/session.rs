@@ -84,7 +84,7 @@ pub fn address(text: &str) -> Result<String> {
 
 /// Signs a person in.
 pub async fn login(cx: &Cx, email: &str, password: &str, cookie: bool) -> Result<SignedIn> {
-    let wrong = || Error::new(Code::InvalidCredentials, "Check both and try again, or reset the password.");
+    let wrong = || Error::new(Code::InvalidCredentials, "Check the e-mail address and the password, and try again.");
     let email = address(email).map_err(|_| wrong())?;
     wait_after_failures(cx, &email).await?;
     let user = store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await?;

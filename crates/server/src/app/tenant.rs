@@ -66,8 +66,16 @@ pub struct Brand {
     pub scheme: Option<String>,
     /// Whether our own name may show.
     pub powered_by: bool,
-    /// Legal and support links.
+    /// Links by name: `terms`, `privacy`, `support` and `sales`.
     pub links: BTreeMap<String, String>,
+}
+
+impl Brand {
+    /// Where to write to about buying: the sales address, or else the support's. Only what a link may hold.
+    pub fn sales(&self) -> Option<String> {
+        let link = self.links.get("sales").or_else(|| self.links.get("support"))?;
+        ["https://", "http://", "mailto:"].iter().any(|scheme| link.starts_with(scheme)).then(|| link.clone())
+    }
 }
 
 impl Tenant {

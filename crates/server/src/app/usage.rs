@@ -218,6 +218,10 @@ pub fn acting_for(cx: &Cx, named: Option<&str>) -> Result<String> {
         (Some(_), Some(_)) => Err(customer::unknown()),
         (None, Some(named)) if matches!(cx.actor, Actor::Key { .. } | Actor::System) => Ok(named.to_owned()),
         (None, Some(_)) => Err(Error::new(Code::Forbidden, "Only an API key may name a customer.")),
+        (None, None) if matches!(cx.actor, Actor::User { .. }) => Err(Error::new(
+            Code::UnknownCustomer,
+            "This account is no customer and has no plan of its own; sign in as a customer's user, or name one with an API key.",
+        )),
         (None, None) => Err(Error::field("/customer", "name the customer by its id or externalId")),
     }
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
-use domain::id::{EventId, FeatureKey};
+use domain::id::{EventId, FeatureKey, ReservationId};
 use futures_util::stream;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,20 +34,22 @@ const UPDATES_MAX: usize = 64;
 #[serde(rename_all = "camelCase")]
 pub struct RunBody {
     /// The event that was recorded.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required, example = "evt_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     id: Option<EventId>,
-    /// As the action's output schema says, or text.
-    #[schema(value_type = Object)]
+    /// What the action's output schema says; without one, text.
+    #[schema(schema_with = super::wire::result)]
     result: Value,
     /// The component's own quota after the call.
+    #[schema(required)]
     quota: Option<QuotaBody>,
     /// The quotas of everything that the call drew.
     #[schema(value_type = BTreeMap<String, QuotaBody>)]
     quotas: QuotaMap,
     usage: RunUsage,
+    /// The model that answered, by the name that its provider gave it.
     #[schema(example = "claude-sonnet-5-5")]
     model: String,
-    #[schema(example = "anthropic")]
+    #[schema(value_type = super::names::ProviderName, example = "anthropic")]
     provider: String,
     /// Whether a demo answered instead of a model.
     demo: bool,
@@ -57,9 +59,12 @@ pub struct RunBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunUsage {
+    #[schema(example = 1_204)]
     input_tokens: u64,
+    #[schema(example = 312)]
     output_tokens: u64,
     /// `baseTokenCost` + tokens.
+    #[schema(example = 1_616)]
     credits: i64,
 }
 
@@ -82,13 +87,15 @@ impl RunBody {
 }
 
 /// Run a component's action. With `Accept: text/event-stream` the answer streams: `start`, `delta`…, `done` or `error`.
-#[utoipa::path(post, path = "/api/ai/{component}/{action}", tag = "ai",
-    params(("component" = String, Path, example = "invoice-ocr"), ("action" = String, Path, example = "analyze"),
-        ("Idempotency-Key" = Option<String>, Header,),
-        ("customer" = Option<String>, Query, description = "The customer, named by an API key; also as the header X-Customer.")),
-    request_body(content = Object, description = "What the action's input schema says; or multipart with fields and files.",
-        example = json!({"invoiceData": "Invoice INV-2041 … Total 1,190.00 EUR"})),
-    responses((status = 200, body = RunBody), (status = 402, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+#[utoipa::path(post, path = "/api/ai/{component}/{action}", operation_id = "runComponent", tag = "ai",
+    params(super::usage::CustomerQuery, ("component" = String, Path, example = "invoice-ocr"), ("action" = String, Path, example = "analyze"),
+        ("Idempotency-Key" = Option<String>, Header, example = "019aa8a0-0000-7000-8000-000000000001"),
+        ("X-Customer" = Option<String>, Header, description = "As `customer`, which goes before.", example = "acme-42")),
+    request_body(description = "What the action's input schema says.", content(
+        (Object = "application/json", example = json!({"invoiceData": "Invoice INV-2041 … Total 1,190.00 EUR"})),
+        (RunForm = "multipart/form-data"))),
+    responses((status = 200, description = "The answer; with `Accept: text/event-stream` the events, of which `done` has it.",
+            content((RunBody = "application/json"), (RunEvent = "text/event-stream"))), (status = 402, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem), (status = 429, body = Problem), (status = 502, body = Problem), (status = 503, body = Problem)))]
 pub async fn run(
     cx: Authed<AiRun>,
@@ -113,7 +120,63 @@ pub async fn run(
     Ok(Json(RunBody::of(outcome, &cx)).into_response())
 }
 
-/// The input: a JSON body, plain text, or a form with fields and files.
+/// The input as a form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its shape is used, by the document; `form` reads the parts as they come")]
+pub struct RunForm {
+    /// Files of any field name; each becomes one of the input's `files[]` with its media type.
+    #[schema(value_type = Vec<String>, format = Binary, required = false)]
+    files: Vec<u8>,
+    /// Every other field is a member of the input, as text.
+    #[serde(flatten)]
+    fields: std::collections::HashMap<String, String>,
+}
+
+/// One event of a streamed answer: `event` is its name, `data` what its data line holds as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "event", content = "data", rename_all = "lowercase")]
+pub enum RunEvent {
+    /// First: what is held and who is asked. A replay of an earlier result has none.
+    Start(StartBody),
+    /// A fragment of the result's text.
+    Delta(Delta),
+    /// Last: the whole answer.
+    Done(Box<RunBody>),
+    /// Last, instead: the call failed after the stream had begun.
+    Error(Box<Problem>),
+}
+
+/// Who is asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartBody {
+    /// What holds the units of the call. The event that records its use has an id of its own, in `done`.
+    #[schema(value_type = String, example = "rsv_01jz3k5q8e4x9m2v7c1r6t0b5n")]
+    reservation: ReservationId,
+    /// The model that the component asks for; `done` names the one that answered.
+    #[schema(example = "claude-sonnet-5-5")]
+    model: String,
+    #[schema(value_type = super::names::ProviderName, example = "anthropic")]
+    provider: String,
+    /// Whether a demo answers instead of a model.
+    demo: bool,
+}
+
+impl From<Started> for StartBody {
+    fn from(started: Started) -> Self {
+        let Started { reservation, model, provider } = started;
+        Self { reservation, model, demo: provider == "demo", provider }
+    }
+}
+
+/// A fragment of the result's text.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Delta {
+    #[schema(example = "{\"invoiceNumber\": \"INV-")]
+    text: String,
+}
+
+/// The input: a JSON body, or a form with fields and files.
 async fn input(request: Request, app: &Arc<App>) -> Result<Value, Failed> {
     let media_type = media_type(request.headers());
     let (head, body) = request.into_parts();
@@ -173,7 +236,7 @@ async fn streamed(cx: &Cx, request: AiRequest) -> Result<Response, Failed> {
     let Some(Update::Started(started)) = started else {
         // Nothing started: the outcome is a refusal, or the replay of an earlier result as one event.
         let outcome = running.await.map_err(Error::internal)?.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
-        let events = vec![Ok::<_, Infallible>(event("done", &RunBody::of(outcome, cx)))];
+        let events = vec![Ok::<_, Infallible>(RunEvent::Done(Box::new(RunBody::of(outcome, cx))).sent())];
         return Ok(Sse::new(stream::iter(events)).into_response());
     };
     let state = Streaming { cx: cx.clone(), started: Some(started), arriving, running: Some(running) };
@@ -194,28 +257,37 @@ struct Streaming {
 impl Streaming {
     async fn next(&mut self) -> Option<Event> {
         if let Some(started) = self.started.take() {
-            return Some(event("start", &started));
+            return Some(RunEvent::Start(started.into()).sent());
         }
         match self.arriving.recv().await {
-            Some(Update::Delta(text)) => return Some(event("delta", &json!({ "text": text }))),
-            Some(Update::Started(started)) => return Some(event("start", &started)),
+            Some(Update::Delta(text)) => return Some(RunEvent::Delta(Delta { text }).sent()),
+            Some(Update::Started(started)) => return Some(RunEvent::Start(started.into()).sent()),
             None => {}
         }
         let outcome = self.running.take()?.await;
         Some(match outcome {
-            Ok(Ok(outcome)) => event("done", &RunBody::of(outcome, &self.cx)),
+            Ok(Ok(outcome)) => RunEvent::Done(Box::new(RunBody::of(outcome, &self.cx))).sent(),
             Ok(Err(error)) => self.failed(error),
             Err(error) => self.failed(Error::internal(error)),
         })
     }
 
     fn failed(&self, error: Error) -> Event {
-        event("error", &Failed::named(error, &self.cx.tenant.catalog).problem(&self.cx.request_id))
+        let problem = Failed::named(error, &self.cx.tenant.catalog).problem(&self.cx.request_id);
+        RunEvent::Error(Box::new(problem)).sent()
     }
 }
 
-fn event(name: &str, data: &impl Serialize) -> Event {
-    Event::default().event(name).data(serde_json::to_string(data).unwrap_or_default())
+impl RunEvent {
+    fn sent(&self) -> Event {
+        let (name, data) = match self {
+            Self::Start(started) => ("start", serde_json::to_string(started)),
+            Self::Delta(delta) => ("delta", serde_json::to_string(delta)),
+            Self::Done(body) => ("done", serde_json::to_string(body)),
+            Self::Error(problem) => ("error", serde_json::to_string(problem)),
+        };
+        Event::default().event(name).data(data.unwrap_or_default())
+    }
 }
 
 /// The tenant's components.
@@ -223,6 +295,8 @@ fn event(name: &str, data: &impl Serialize) -> Event {
 #[serde(rename_all = "camelCase")]
 pub struct ComponentsBody {
     data: Vec<ComponentBody>,
+    /// Where the next page begins; null on the last.
+    #[schema(required, example = json!(null))]
     next_cursor: Option<String>,
 }
 
@@ -235,14 +309,22 @@ pub struct ComponentBody {
     /// The key in URLs.
     #[schema(example = "invoice-ocr")]
     slug: String,
+    /// What people read.
+    #[schema(example = "Invoice OCR & Analysis")]
     name: String,
+    /// Its group.
+    #[schema(example = "finance")]
     category: String,
+    #[schema(example = "Reads an invoice and checks its sums.")]
     description: String,
-    /// `anthropic`, `openai` or `demo`.
+    #[schema(value_type = super::names::ProviderName, example = "anthropic")]
     provider: String,
+    #[schema(example = "claude-sonnet-5-5")]
     model: String,
+    /// Credits of every call, besides its tokens.
+    #[schema(example = 100)]
     base_token_cost: i64,
-    actions: Vec<ActionBody>,
+    actions: Vec<ComponentActionBody>,
     /// Whether the caller's plan includes it.
     available: bool,
     draws: Vec<Draw>,
@@ -251,20 +333,28 @@ pub struct ComponentBody {
 /// What a component does.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ActionBody {
+#[schema(as = ComponentAction)]
+pub struct ComponentActionBody {
+    /// Its name in URLs.
+    #[schema(example = "analyze")]
     name: String,
+    #[schema(example = "Reads the fields of an invoice.")]
     description: String,
-    #[schema(value_type = Object)]
+    /// A JSON Schema, its members in the order of the form.
+    #[schema(value_type = Object, example = json!({"type": "object", "properties": {"invoiceData": {"type": "string"}}}))]
     input_schema: Value,
-    #[schema(value_type = Option<Object>)]
+    /// A JSON Schema; null when the result is text.
+    #[schema(value_type = Option<Object>, required, example = json!({"type": "object", "properties": {"total": {"type": "string"}}}))]
     output_schema: Option<Value>,
+    #[schema(value_type = Vec<super::names::InputKindName>)]
     accepts: Vec<String>,
-    #[schema(value_type = Object)]
+    /// An input to try it with.
+    #[schema(schema_with = super::wire::sample)]
     sample: Value,
 }
 
 /// List the AI components.
-#[utoipa::path(get, path = "/api/components", tag = "ai", responses((status = 200, body = ComponentsBody), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/api/components", operation_id = "listComponents", tag = "ai", responses((status = 200, body = ComponentsBody), (status = 401, body = Problem)))]
 pub async fn components(cx: Authed<SignedIn>) -> Result<Json<ComponentsBody>, Failed> {
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
     let cx = &cx.0.clone().with_tenant(tenant);
@@ -283,7 +373,7 @@ pub async fn components(cx: Authed<SignedIn>) -> Result<Json<ComponentsBody>, Fa
 }
 
 fn component_body(cx: &Cx, component: &Component, available: bool) -> ComponentBody {
-    let action = |action: &crate::app::component::Action| ActionBody {
+    let action = |action: &crate::app::component::Action| ComponentActionBody {
         name: action.name.clone(),
         description: action.description.clone(),
         input_schema: action.input_schema.clone(),

@@ -27,7 +27,9 @@ pub struct NewCustomerBody {
     /// Your name for it.
     #[schema(example = "acme-42")]
     external_id: Option<String>,
+    #[schema(example = "billing@acme.example")]
     email: Option<String>,
+    #[schema(example = "Acme Ltd")]
     name: Option<String>,
     /// The plan to start with; the tenant's default otherwise.
     #[schema(example = "starter")]
@@ -38,12 +40,16 @@ pub struct NewCustomerBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomerBody {
+    #[schema(example = "cus_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     id: String,
+    #[schema(required, example = "acme-42")]
     external_id: Option<String>,
+    #[schema(required, example = "billing@acme.example")]
     email: Option<String>,
+    #[schema(required, example = "Acme Ltd")]
     name: Option<String>,
     suspended: bool,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-22T10:00:00Z")]
     created_at: Timestamp,
 }
 
@@ -61,7 +67,7 @@ impl From<CustomerRow> for CustomerBody {
 }
 
 /// Create a customer. Repeatable: the same `externalId` answers the same customer (200 instead of 201).
-#[utoipa::path(post, path = "/api/customers", tag = "customers", request_body = NewCustomerBody,
+#[utoipa::path(post, path = "/api/customers", operation_id = "createCustomer", tag = "customers", request_body = NewCustomerBody,
     responses((status = 201, body = CustomerBody), (status = 200, body = CustomerBody), (status = 422, body = Problem)))]
 pub async fn create(cx: Authed<CustomersWrite>, Body(body): Body<NewCustomerBody>) -> Result<Response, Failed> {
     let NewCustomerBody { external_id, email, name, plan } = body;
@@ -71,7 +77,7 @@ pub async fn create(cx: Authed<CustomersWrite>, Body(body): Body<NewCustomerBody
 }
 
 /// Read a customer by id or externalId.
-#[utoipa::path(get, path = "/api/customers/{id}", tag = "customers", params(("id" = String, Path,)),
+#[utoipa::path(get, path = "/api/customers/{id}", operation_id = "getCustomer", tag = "customers", params(("id" = String, Path, example = "acme-42")),
     responses((status = 200, body = CustomerBody), (status = 404, body = Problem)))]
 pub async fn get(cx: Authed<CustomersWrite>, Path(id): Path<String>) -> Result<Json<CustomerBody>, Failed> {
     Ok(Json(customer::get(&cx, &id).await?.into()))
@@ -82,15 +88,17 @@ pub async fn get(cx: Authed<CustomersWrite>, Path(id): Path<String>) -> Result<J
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TokenBody {
     /// The customer's id or externalId.
+    #[schema(example = "acme-42")]
     customer: String,
     /// Of `usage:read`, `usage:write`, `ai:run`; the first by default.
-    #[schema(value_type = Vec<String>, example = json!(["usage:read", "ai:run"]))]
+    #[schema(value_type = Vec<super::names::ScopeName>, example = json!(["usage:read", "ai:run"]))]
     #[serde(default)]
     scopes: Vec<Scope>,
     /// The one web origin that may use it.
     #[schema(example = "https://app.example.com")]
     origin: Option<String>,
     /// 900 by default, 3,600 at most.
+    #[schema(example = 900)]
     ttl_seconds: Option<i64>,
 }
 
@@ -98,13 +106,19 @@ pub struct TokenBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MintedBody {
+    /// For `Authorization: Bearer`.
+    #[schema(example = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJjdXNfMDEifQ.c2lnbmF0dXJl")]
     token: String,
+    /// Seconds until it ends.
+    #[schema(example = 900)]
     expires_in: i64,
+    /// The customer's id.
+    #[schema(example = "cus_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     customer: String,
 }
 
 /// Mint a short-lived token for a browser, bound to one customer.
-#[utoipa::path(post, path = "/api/tokens", tag = "customers", request_body = TokenBody,
+#[utoipa::path(post, path = "/api/tokens", operation_id = "mintToken", tag = "customers", request_body = TokenBody,
     responses((status = 201, body = MintedBody), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn mint(cx: Authed<TokensMint>, Body(body): Body<TokenBody>) -> Result<Response, Failed> {
     let seconds = body.ttl_seconds.unwrap_or(900);
@@ -125,7 +139,10 @@ pub async fn mint(cx: Authed<TokensMint>, Body(body): Body<TokenBody>) -> Result
 /// The subscription with its plan.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SubscriptionAnswer {
+    /// Null when there has never been one.
+    #[schema(required)]
     subscription: Option<SubscriptionBody>,
+    #[schema(required)]
     plan: Option<PlanBody>,
 }
 
@@ -133,31 +150,36 @@ pub struct SubscriptionAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionBody {
+    #[schema(example = "sub_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     id: String,
-    /// `trialing`, `active`, `past_due`, `paused`, `canceled` or `expired`.
-    #[schema(example = "active")]
+    #[schema(value_type = super::names::SubscriptionStatusName, example = "active")]
     status: String,
     /// The plan's name in URLs.
     #[schema(example = "starter")]
     plan: String,
     /// `month` or `year`; null without a price.
+    #[schema(value_type = Option<super::names::IntervalName>, required, example = "month")]
     interval: Option<String>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-22T10:00:00Z")]
     current_period_start: Timestamp,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2026-12-22T10:00:00Z")]
     current_period_end: Option<Timestamp>,
     /// From when the monthly quotas are counted.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-22T10:00:00Z")]
     quota_anchor: Timestamp,
     /// When it ends, if it was canceled.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2026-12-22T10:00:00Z")]
     cancel_at: Option<Timestamp>,
 }
 
 /// A plan with what it grants.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PlanBody {
+    /// Its name in URLs.
+    #[schema(example = "starter")]
     slug: String,
+    /// What people read.
+    #[schema(example = "Starter")]
     name: String,
     features: Vec<PlanFeatureBody>,
 }
@@ -166,14 +188,18 @@ pub struct PlanBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanFeatureBody {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "invoice_ocr")]
     feature: FeatureKey,
+    #[schema(example = "Invoice OCR & Analysis")]
     name: String,
     #[schema(value_type = super::names::KindName)]
     kind: FeatureKind,
+    /// What one of it is.
+    #[schema(required, example = "analyses")]
     unit: Option<String>,
     enabled: bool,
     /// Null is unlimited.
+    #[schema(required, example = 100)]
     limit: Option<i64>,
     #[schema(value_type = super::names::LimitTypeName)]
     limit_type: LimitType,
@@ -182,7 +208,7 @@ pub struct PlanFeatureBody {
 }
 
 /// The caller's subscription.
-#[utoipa::path(get, path = "/api/subscription", tag = "subscription", params(super::usage::CustomerQuery),
+#[utoipa::path(get, path = "/api/subscription", operation_id = "getSubscription", tag = "subscription", params(super::usage::CustomerQuery),
     responses((status = 200, body = SubscriptionAnswer), (status = 404, body = Problem)))]
 pub async fn subscription(
     cx: Authed<UsageRead>,

@@ -2,27 +2,64 @@
 
 use std::fmt::Write as _;
 
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::Value;
 use utoipa::Modify;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
 
 use super::params::Path;
-use super::problem::Failed;
+use super::problem::{Failed, MEDIA_TYPE as PROBLEM};
 use crate::error::{Code, Error};
+
+const JSON: &str = "application/json";
 
 /// Adds the two ways to sign in.
 pub struct Security;
 
 impl Modify for Security {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+    fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_default();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let cookie = ApiKey::Cookie(ApiKeyValue::new(super::auth::cookie_name(false)));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
     }
+}
+
+/// Writes what holds for every operation: refusals are problems, and each answer says in a word what it is.
+pub fn complete(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
+        for operation in operations {
+            let other =
+                ResponseBuilder::new().description("Any other refusal or failure.").content(PROBLEM, problem_body());
+            operation.responses.responses.insert("default".to_owned(), RefOr::T(other.build()));
+            for (status, answer) in &mut operation.responses.responses {
+                if let RefOr::T(answer) = answer {
+                    complete_answer(status, answer);
+                }
+            }
+        }
+    }
+}
+
+fn complete_answer(status: &str, answer: &mut utoipa::openapi::Response) {
+    if answer.description.is_empty() {
+        let known = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());
+        known.and_then(|status| status.canonical_reason()).unwrap_or_default().clone_into(&mut answer.description);
+    }
+    let problem = RefOr::T(problem_body());
+    if answer.content.get(JSON) == Some(&problem) {
+        answer.content.clear();
+        answer.content.insert(PROBLEM.to_owned(), problem);
+    }
+}
+
+fn problem_body() -> Content {
+    Content::new(Some(Ref::from_schema_name("Problem")))
 }
 
 /// The OpenAPI document.

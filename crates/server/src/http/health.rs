@@ -7,26 +7,49 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::problem::Failed;
+use super::problem::{Failed, Problem};
 use crate::cx::App;
 use crate::error::{Code, Error};
 
+/// A process that is alive.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alive {
+    #[schema(example = "ok")]
+    status: &'static str,
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+/// A process that can serve.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ready {
+    #[schema(example = "ready")]
+    status: &'static str,
+    #[schema(value_type = super::names::DatabaseKindName)]
+    database: &'static str,
+    /// This node's number among all that share the database.
+    #[schema(example = 1)]
+    node: i64,
+}
+
 /// Alive: answers as soon as requests are served.
-#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "Alive.")))]
-pub async fn healthz() -> Response {
-    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") })).into_response()
+#[utoipa::path(get, path = "/healthz", operation_id = "checkAlive", tag = "operation", security(()), responses((status = 200, body = Alive)))]
+pub async fn healthz() -> Json<Alive> {
+    Json(Alive { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// Ready: the store answers and the process is not stopping.
-#[utoipa::path(get, path = "/readyz", tag = "operation", responses((status = 200, description = "Ready."), (status = 503, description = "Not now.")))]
-pub async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Failed> {
+#[utoipa::path(get, path = "/readyz", operation_id = "checkReady", tag = "operation", security(()),
+    responses((status = 200, body = Ready), (status = 503, body = Problem)))]
+pub async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Ready>, Failed> {
     if app.stopping.is_cancelled() {
         return Err(Error::new(Code::Unavailable, "The process is stopping.").retry_after(5).into());
     }
     app.db.ping().await.map_err(Error::from)?;
-    Ok(Json(json!({ "status": "ready", "database": app.db.kind_name(), "node": app.gate.node() })).into_response())
+    Ok(Json(Ready { status: "ready", database: app.db.kind_name(), node: app.gate.node() }))
 }
 
 /// Figures in Prometheus' text format.

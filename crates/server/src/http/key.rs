@@ -25,10 +25,10 @@ pub struct NewKeyBody {
     #[schema(example = "production server")]
     name: String,
     /// What it may do.
-    #[schema(value_type = Vec<String>, example = json!(["usage:write", "usage:read"]))]
+    #[schema(value_type = Vec<super::names::ScopeName>, example = json!(["usage:write", "usage:read"]))]
     scopes: Vec<Scope>,
     /// When it ends by itself.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2027-11-22T10:00:00Z")]
     expires_at: Option<Timestamp>,
 }
 
@@ -36,19 +36,22 @@ pub struct NewKeyBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyBody {
+    #[schema(example = "key_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     id: String,
+    #[schema(example = "production server")]
     name: String,
     /// The first characters of the secret.
     #[schema(example = "tg_test_4Xk2…")]
     hint: String,
+    #[schema(value_type = Vec<super::names::ScopeName>, example = json!(["usage:write", "usage:read"]))]
     scopes: Vec<String>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-22T10:00:00Z")]
     created_at: Timestamp,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2027-11-22T10:00:00Z")]
     expires_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required, format = DateTime, example = json!(null))]
     revoked_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2026-11-22T10:00:00Z")]
     last_used_at: Option<Timestamp>,
 }
 
@@ -67,6 +70,8 @@ pub struct MadeKeyBody {
 #[serde(rename_all = "camelCase")]
 pub struct KeysBody {
     data: Vec<KeyBody>,
+    /// Where the next page begins; null on the last.
+    #[schema(required, example = json!(null))]
     next_cursor: Option<String>,
 }
 
@@ -86,7 +91,7 @@ impl From<KeyRow> for KeyBody {
 }
 
 /// Make an API key.
-#[utoipa::path(post, path = "/api/admin/keys", tag = "admin", request_body = NewKeyBody,
+#[utoipa::path(post, path = "/api/admin/keys", operation_id = "createKey", tag = "admin", request_body = NewKeyBody,
     responses((status = 201, body = MadeKeyBody), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub async fn create(cx: Authed<Admin>, Body(body): Body<NewKeyBody>) -> Result<Response, Failed> {
     let (row, secret) = key::create(&cx, &body.name, &body.scopes, body.expires_at).await?;
@@ -94,14 +99,14 @@ pub async fn create(cx: Authed<Admin>, Body(body): Body<NewKeyBody>) -> Result<R
 }
 
 /// List the tenant's keys, newest first.
-#[utoipa::path(get, path = "/api/admin/keys", tag = "admin", responses((status = 200, body = KeysBody), (status = 403, body = Problem)))]
+#[utoipa::path(get, path = "/api/admin/keys", operation_id = "listKeys", tag = "admin", responses((status = 200, body = KeysBody), (status = 403, body = Problem)))]
 pub async fn list(cx: Authed<Admin>) -> Result<Json<KeysBody>, Failed> {
     let data = key::list(&cx).await?.into_iter().map(KeyBody::from).collect();
     Ok(Json(KeysBody { data, next_cursor: None }))
 }
 
 /// Revoke a key.
-#[utoipa::path(delete, path = "/api/admin/keys/{id}", tag = "admin", params(("id" = String, Path,)),
+#[utoipa::path(delete, path = "/api/admin/keys/{id}", operation_id = "revokeKey", tag = "admin", params(("id" = String, Path, example = "key_01jz3k5q8e4x9m2v7c1r6t0b5n")),
     responses((status = 204), (status = 404, body = Problem)))]
 pub async fn revoke(cx: Authed<Admin>, Path(id): Path<String>) -> Result<StatusCode, Failed> {
     let id = KeyId::parse(&id).map_err(|_| Error::new(Code::NotFound, "A key's id begins with key_."))?;

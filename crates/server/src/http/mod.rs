@@ -4,6 +4,7 @@ mod ai;
 mod auth;
 mod body;
 mod customer;
+mod decision;
 mod docs;
 mod edge;
 mod health;
@@ -37,15 +38,14 @@ use problem::Failed;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Tollgate", description = "Subscriptions, quotas and billing for products that sell AI features.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
-    components(schemas(problem::Problem, realtime::Message, ai::RunBody, wire::QuotaBody)),
     security(("bearer" = []), ("cookie" = [])),
     modifiers(&Security)
 )]
 struct Document;
 
 /// Every route of the API, with its documentation.
-fn api() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Document::openapi())
+fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
+    let routes = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(session::login))
@@ -65,7 +65,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(usage::reverse))
         .routes(routes!(usage::read))
         .routes(routes!(usage::history))
-        .routes(routes!(usage::explain))
+        .routes(routes!(decision::explain))
         .routes(routes!(customer::create))
         .routes(routes!(customer::get))
         .routes(routes!(customer::mint))
@@ -78,19 +78,22 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
         // Its body is read within a limit of its own before the form's parts are looked for.
-        .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::disable()))
+        .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::disable()));
+    let (routes, mut document) = routes.split_for_parts();
+    docs::complete(&mut document);
+    (routes, document)
 }
 
 /// The OpenAPI document as JSON, as it is committed.
 pub fn openapi() -> String {
-    let mut text = api().into_openapi().to_pretty_json().unwrap_or_default();
+    let mut text = api().1.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }
 
 /// Every route.
 fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
-    let (routes, document) = api().split_for_parts();
+    let (routes, document) = api();
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let on_metrics = move |State(app): State<Arc<App>>| async move { health::figures(&figures, &app) };
     routes

@@ -3,7 +3,7 @@
 
 use utoipa::ToSchema;
 
-/// How a feature behaves, for the document.
+/// How a feature behaves.
 #[derive(ToSchema)]
 #[schema(as = FeatureKind, rename_all = "snake_case")]
 pub enum KindName {
@@ -13,7 +13,7 @@ pub enum KindName {
     Credit,
 }
 
-/// How close a quota is to its limit, for the document.
+/// How close a quota is to its limit.
 #[derive(ToSchema)]
 #[schema(as = QuotaStatus, rename_all = "snake_case")]
 pub enum StatusName {
@@ -23,7 +23,7 @@ pub enum StatusName {
     Exceeded,
 }
 
-/// What happens at a limit, for the document.
+/// What happens at a limit.
 #[derive(ToSchema)]
 #[schema(as = LimitType, rename_all = "snake_case")]
 pub enum LimitTypeName {
@@ -32,7 +32,7 @@ pub enum LimitTypeName {
     Unlimited,
 }
 
-/// When a counter starts again, for the document.
+/// When a counter starts again.
 #[derive(ToSchema)]
 #[schema(as = Reset, rename_all = "snake_case")]
 pub enum ResetName {
@@ -44,4 +44,93 @@ pub enum ResetName {
     CalendarMonth,
     Year,
     Never,
+}
+
+/// What a person may do.
+#[derive(ToSchema)]
+#[schema(as = Role, rename_all = "snake_case")]
+pub enum RoleName {
+    User,
+    Support,
+    Finance,
+    Admin,
+    Owner,
+    Operator,
+}
+
+/// What a key or a token may do.
+#[derive(ToSchema)]
+#[schema(as = Scope)]
+pub enum ScopeName {
+    #[schema(rename = "usage:write")]
+    UsageWrite,
+    #[schema(rename = "usage:read")]
+    UsageRead,
+    #[schema(rename = "ai:run")]
+    AiRun,
+    #[schema(rename = "customers:write")]
+    CustomersWrite,
+    #[schema(rename = "tokens:mint")]
+    TokensMint,
+    #[schema(rename = "admin")]
+    Admin,
+}
+
+/// Where a subscription stands.
+#[derive(ToSchema)]
+#[schema(as = SubscriptionStatus, rename_all = "snake_case")]
+pub enum SubscriptionStatusName {
+    Pending,
+    Trialing,
+    Active,
+    PastDue,
+    Paused,
+    Canceled,
+    Expired,
+}
+
+/// How often a price is paid.
+#[derive(ToSchema)]
+#[schema(as = Interval, rename_all = "snake_case")]
+pub enum IntervalName {
+    Month,
+    Year,
+}
+
+/// What kind of tenant it is.
+#[derive(ToSchema)]
+#[schema(as = TenantMode, rename_all = "snake_case")]
+pub enum TenantModeName {
+    Live,
+    Sandbox,
+}
+
+/// Where a component runs; `none` is an upstream that is not set up.
+#[derive(ToSchema)]
+#[schema(as = Provider, rename_all = "snake_case")]
+pub enum ProviderName {
+    Anthropic,
+    Openai,
+    Demo,
+    None,
+}
+
+/// What an action reads.
+#[derive(ToSchema)]
+#[schema(as = InputKind, rename_all = "snake_case")]
+pub enum InputKindName {
+    Json,
+    Text,
+    Image,
+    Pdf,
+}
+
+/// Where the rows are.
+#[derive(ToSchema)]
+#[schema(as = DatabaseKind)]
+pub enum DatabaseKindName {
+    #[schema(rename = "SQLite")]
+    Sqlite,
+    #[schema(rename = "PostgreSQL")]
+    Postgres,
 }

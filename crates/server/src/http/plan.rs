@@ -32,6 +32,8 @@ pub struct PlansBody {
     #[schema(example = "USD")]
     currency: String,
     data: Vec<PricedPlan>,
+    /// Where the next page begins; null on the last.
+    #[schema(required, example = json!(null))]
     next_cursor: Option<String>,
 }
 
@@ -42,22 +44,22 @@ pub struct PricedPlan {
     #[serde(flatten)]
     plan: PlanBody,
     /// The monthly price; null when it is agreed with sales.
-    #[schema(value_type = Option<f64>, example = 299.00)]
+    #[schema(value_type = Option<f64>, required, example = 299.00)]
     base_price: Option<Amount>,
     /// The yearly price.
-    #[schema(value_type = Option<f64>, example = 2990.00)]
+    #[schema(value_type = Option<f64>, required, example = 2990.00)]
     yearly_price: Option<Amount>,
     /// What a year saves against twelve months.
-    #[schema(value_type = Option<f64>, example = 598.00)]
+    #[schema(value_type = Option<f64>, required, example = 598.00)]
     yearly_saving: Option<Amount>,
     /// The saving in whole months, rounded down.
-    #[schema(example = 2)]
+    #[schema(required, example = 2)]
     yearly_saving_months: Option<i64>,
     contact_sales: bool,
 }
 
 /// The plans of the tenant, with prices and what a year saves.
-#[utoipa::path(get, path = "/api/plans", tag = "subscription", responses((status = 200, body = PlansBody), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/api/plans", operation_id = "listPlans", security(()), tag = "subscription", responses((status = 200, body = PlansBody), (status = 404, body = Problem)))]
 pub async fn list(Anyone(cx): Anyone) -> Result<Json<PlansBody>, Failed> {
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
     let mut plans: Vec<_> = tenant.catalog.plans.values().filter(|plan| plan.active).collect();

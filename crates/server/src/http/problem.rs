@@ -31,15 +31,19 @@ pub struct Problem {
     #[schema(example = 429)]
     pub status: u16,
     /// What to do.
-    #[schema(example = "Invoice OCR & Analysis: 100 of 100 used, 0 reserved, 1 asked for. It resets on 2026-12-01.")]
+    #[schema(
+        example = "Invoice OCR & Analysis: all 100 analyses are used. Upgrade the plan, buy a top-up, or wait until 2026-12-01."
+    )]
     pub detail: String,
     /// The request's id.
+    #[schema(example = "req_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     pub instance: String,
     /// Fields at fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// The quota at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = QuotaBody)]
     pub quota: Option<QuotaBody>,
     /// All quotas at fault, when several are.
     #[serde(skip_serializing_if = "QuotaMap::is_empty")]
@@ -50,6 +54,7 @@ pub struct Problem {
     pub actions: Vec<Action>,
     /// Under which id the explanation is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, example = "dec_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     pub decision: Option<String>,
 }
 

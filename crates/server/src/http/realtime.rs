@@ -16,7 +16,6 @@ use domain::id::CustomerId;
 use domain::time::Timestamp;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
 use utoipa::{IntoParams, ToSchema};
 
@@ -41,11 +40,14 @@ const MISSED_BATCHES_MAX: i64 = 200;
 
 /// Where a client goes on.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct LiveQuery {
     /// A one-time ticket of `POST /api/realtime/ticket`, where neither cookie nor header can be sent.
+    #[param(example = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMDEifQ.c2lnbmF0dXJl")]
     ticket: Option<String>,
     /// The id of the last message that was seen.
+    #[param(example = "p1-2a")]
     since: Option<String>,
 }
 
@@ -53,18 +55,49 @@ pub struct LiveQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Message {
     /// Where to go on after this; opaque, and null for a ping.
-    #[schema(example = "p1-2a")]
+    #[schema(required, example = "p1-2a")]
     id: Option<String>,
-    /// `snapshot`, `usage.updated`, `resync` or `ping`.
-    #[serde(rename = "type")]
-    #[schema(example = "usage.updated")]
-    kind: &'static str,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-22T10:00:00Z")]
     at: Timestamp,
-    /// For `snapshot` and `usage.updated`: `{customer, quotas}`.
-    #[schema(value_type = Object)]
-    data: Value,
+    #[serde(flatten)]
+    news: News,
 }
+
+/// What a message says.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", content = "data")]
+pub enum News {
+    /// All quotas as they stand.
+    #[serde(rename = "snapshot")]
+    Snapshot(Quotas),
+    /// The quotas that changed, as they stand now.
+    #[serde(rename = "usage.updated")]
+    UsageUpdated(Quotas),
+    /// Nothing happened since the id that was named.
+    #[serde(rename = "resumed")]
+    Resumed(Nothing),
+    /// What happened since the id that was named cannot be told; a snapshot follows.
+    #[serde(rename = "resync")]
+    Resync(Nothing),
+    /// The connection lives.
+    #[serde(rename = "ping")]
+    Ping(Nothing),
+}
+
+/// Quotas of one customer.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = CustomerQuotas)]
+pub struct Quotas {
+    /// Whose they are; null in the snapshot of an admin, who hears all customers of the tenant.
+    #[schema(value_type = Option<String>, required, example = "cus_01jz3k5q8e4x9m2v7c1r6t0b5n")]
+    customer: Option<CustomerId>,
+    #[schema(value_type = BTreeMap<String, super::wire::QuotaBody>)]
+    quotas: QuotaMap,
+}
+
+/// An empty object.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct Nothing {}
 
 /// The caller of a live connection, by ticket or by credential.
 pub struct Caller(Cx, Option<String>);
@@ -93,22 +126,26 @@ impl FromRequestParts<Arc<App>> for Caller {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TicketBody {
+    /// For `?ticket=`, once.
+    #[schema(example = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMDEifQ.c2lnbmF0dXJl")]
     ticket: String,
+    /// Seconds until it ends.
     #[schema(example = 30)]
     expires_in: i64,
 }
 
 /// Get a one-time ticket for a live connection.
-#[utoipa::path(post, path = "/api/realtime/ticket", tag = "realtime",
+#[utoipa::path(post, path = "/api/realtime/ticket", operation_id = "createTicket", tag = "realtime",
     responses((status = 200, body = TicketBody), (status = 401, body = Problem)))]
 pub async fn ticket(cx: Authed<UsageRead>) -> Result<Json<TicketBody>, Failed> {
     let ticket = cx.app.tokens.ticket(cx.tenant.id(), &cx.actor, cx.now)?;
     Ok(Json(TicketBody { ticket, expires_in: TICKET_SECONDS }))
 }
 
-/// Open a WebSocket: first a `snapshot` (or, with a good `since`, what changed), then changes as they are committed.
-#[utoipa::path(get, path = "/api/realtime", tag = "realtime", params(LiveQuery),
-    responses((status = 101, description = "Messages follow.", body = Message), (status = 401, body = Problem)))]
+/// Open a WebSocket: first a `snapshot` (or, with a good `since`, what changed, or `resumed` if nothing did), then changes
+/// as they are committed.
+#[utoipa::path(get, path = "/api/realtime", operation_id = "openSocket", tag = "realtime", params(LiveQuery),
+    responses((status = 101, description = "Messages of this form follow, each as one text frame.", body = Message), (status = 401, body = Problem)))]
 pub async fn socket(
     Caller(cx, since): Caller,
     headers: HeaderMap,
@@ -165,8 +202,8 @@ async fn talk(cx: Cx, since: Option<String>, mut socket: WebSocket) {
 }
 
 /// The same messages as server-sent events, where WebSockets are blocked.
-#[utoipa::path(get, path = "/api/realtime/sse", tag = "realtime", params(LiveQuery),
-    responses((status = 200, description = "Messages as `data:`, their ids as `id:`.", content_type = "text/event-stream"), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/api/realtime/sse", operation_id = "streamEvents", tag = "realtime", params(LiveQuery),
+    responses((status = 200, description = "Messages of this form as `data:`, their ids as `id:`.", body = Message, content_type = "text/event-stream"), (status = 401, body = Problem)))]
 pub async fn sse(Caller(cx, since): Caller, headers: HeaderMap) -> Response {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let feed = Feed::open(cx, since.or(last));
@@ -232,19 +269,19 @@ impl Feed {
         }
         let stopping = self.cx.app.stopping.clone();
         loop {
-            let listener = self.listener.clone();
+            let (listener, app) = (self.listener.clone(), self.cx.app.clone());
             let ready_at = self.ready_at;
             let marks = async move {
                 sleep_until(ready_at).await;
-                listener.next().await
+                listener.next(|| app.live.position()).await
             };
             tokio::select! {
                 () = stopping.cancelled() => return None,
-                marks = marks => {
+                (position, marks) = marks => {
                     self.ready_at = Instant::now() + PACE;
-                    return Some(self.tell(marks).await);
+                    return Some(self.tell(&position, marks).await);
                 }
-                _ = self.ping.tick() => return Some(vec![message(None, "ping", json!({}))]),
+                _ = self.ping.tick() => return Some(vec![message(None, News::Ping(Nothing {}))]),
                 _ = self.recheck.tick() => {
                     if !still_good(&self.cx).await {
                         return None;
@@ -260,26 +297,28 @@ impl Feed {
     }
 
     async fn begin(&self, start: Start) -> Vec<Message> {
+        let here = self.cx.app.live.position();
         let missed = match &start {
             Start::Fresh => return self.snapshot().await,
-            Start::After(position) => self.missed(position).await,
+            Start::After(since) => self.missed(since, &here).await,
             Start::Lost => None,
         };
         if let Some(marks) = missed {
-            return self.tell(marks).await;
+            let messages = self.tell(&here, marks).await;
+            let nothing = messages.is_empty();
+            return if nothing { vec![message(Some(&here), News::Resumed(Nothing {}))] } else { messages };
         }
-        let mut messages = vec![message(None, "resync", json!({}))];
+        let mut messages = vec![message(None, News::Resync(Nothing {}))];
         messages.extend(self.snapshot().await);
         messages
     }
 
     /// What changed since a position; none when that cannot be told any more.
-    async fn missed(&self, since: &Position) -> Option<Marks> {
+    async fn missed(&self, since: &Position, here: &Position) -> Option<Marks> {
         let db = &self.cx.app.db;
         let first: BTreeMap<i64, i64> = store::usage::first_batches(db).await.ok()?.into_iter().collect();
-        let here = self.cx.app.live.position();
         let mut marks = Marks::default();
-        for (node, reached) in here {
+        for (&node, &reached) in here {
             let seen = since.get(&node).copied().unwrap_or(0);
             let too_old = first.get(&node).is_some_and(|first| seen + 1 < *first);
             if too_old || reached - seen > MISSED_BATCHES_MAX {
@@ -301,28 +340,24 @@ impl Feed {
     async fn snapshot(&self) -> Vec<Message> {
         let position = self.cx.app.live.position();
         let Some(customer) = &self.customer else {
-            return vec![message(Some(&position), "snapshot", json!({ "customer": null, "quotas": {} }))];
+            return vec![message(Some(&position), News::Snapshot(Quotas::default()))];
         };
         let quotas = self.quotas(customer).await.unwrap_or_default();
-        vec![message(Some(&position), "snapshot", json!({ "customer": customer, "quotas": quotas }))]
+        vec![message(Some(&position), News::Snapshot(Quotas { customer: Some(customer.clone()), quotas }))]
     }
 
-    /// What was marked, as it stands now. The position is taken before the state is read, so that a client that goes on
-    /// from it can only hear too much.
-    async fn tell(&self, marks: Marks) -> Vec<Message> {
+    /// What was marked, as it stands now. The position is older than the state, so that a client that goes on from it
+    /// can only hear too much.
+    async fn tell(&self, position: &Position, marks: Marks) -> Vec<Message> {
         if marks.lost {
             return self.snapshot().await;
         }
-        let position = self.cx.app.live.position();
         let mut messages = Vec::with_capacity(marks.changed.len());
         for (customer, features) in marks.changed {
             if let Some(mut quotas) = self.quotas(&customer).await {
                 quotas.retain(|feature, _| features.contains(feature));
-                messages.push(message(
-                    Some(&position),
-                    "usage.updated",
-                    json!({ "customer": customer, "quotas": quotas }),
-                ));
+                let changed = Quotas { customer: Some(customer), quotas };
+                messages.push(message(Some(position), News::UsageUpdated(changed)));
             }
         }
         messages
@@ -343,6 +378,6 @@ impl Feed {
     }
 }
 
-fn message(position: Option<&Position>, kind: &'static str, data: Value) -> Message {
-    Message { id: position.map(id_of), kind, at: now(), data }
+fn message(position: Option<&Position>, news: News) -> Message {
+    Message { id: position.map(id_of), at: now(), news }
 }

@@ -45,15 +45,24 @@ pub struct RegisterBody {
     #[schema(example = "ann@example.com")]
     email: String,
     /// 8 to 128 characters.
+    #[schema(example = "correct horse battery staple")]
     password: String,
     #[schema(example = "Ann Example")]
     name: Option<String>,
+}
+
+/// The same whether or not the address was known.
+#[derive(Serialize, ToSchema)]
+pub struct Registered {
+    /// Always true.
+    registered: bool,
 }
 
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefreshBody {
+    #[schema(example = "4Xk2vQ9mT7c1Zr0bN6pW")]
     refresh_token: String,
 }
 
@@ -61,14 +70,16 @@ pub struct RefreshBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
+    #[schema(example = "usr_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     id: String,
     #[schema(example = "near@halisoft.example")]
     email: String,
+    #[schema(required, example = "Ann Example")]
     name: Option<String>,
-    /// `user`, `support`, `finance`, `admin`, `owner` or `operator`.
-    #[schema(value_type = String, example = "user")]
+    #[schema(value_type = super::names::RoleName, example = "user")]
     role: String,
-    /// The customer that the person acts for.
+    /// The customer that the person acts for; null for people of the tenant itself.
+    #[schema(required, example = "cus_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     customer: Option<String>,
     /// The tenant's name in URLs.
     #[schema(example = "halisoft")]
@@ -88,8 +99,10 @@ impl User {
 #[serde(rename_all = "camelCase")]
 pub struct SessionBody {
     /// For `Authorization: Bearer`; null when the session is kept in a cookie.
+    #[schema(required, example = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMDEifQ.c2lnbmF0dXJl")]
     access_token: Option<String>,
     /// For `POST /api/auth/refresh`, once; null when the session is kept in a cookie.
+    #[schema(required, example = "4Xk2vQ9mT7c1Zr0bN6pW")]
     refresh_token: Option<String>,
     /// Seconds until the access token (or the cookie) ends.
     #[schema(example = 900)]
@@ -109,11 +122,17 @@ pub struct Me {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantBody {
+    /// Its name in URLs.
+    #[schema(example = "halisoft")]
     slug: String,
+    /// What people read.
+    #[schema(example = "HaliSoft")]
     name: String,
-    /// `live` or `sandbox`.
+    #[schema(value_type = super::names::TenantModeName, example = "sandbox")]
     mode: String,
+    #[schema(example = "UTC")]
     timezone: String,
+    #[schema(example = "USD")]
     currency: String,
 }
 
@@ -132,7 +151,7 @@ impl TenantBody {
 }
 
 /// Sign in.
-#[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginBody,
+#[utoipa::path(post, path = "/api/auth/login", operation_id = "login", security(()), tag = "auth", request_body = LoginBody,
     responses((status = 200, body = SessionBody), (status = 401, body = Problem), (status = 429, body = Problem)))]
 pub async fn login(Visitor(cx): Visitor, Body(body): Body<LoginBody>) -> Result<Response, Failed> {
     let cookie = body.session == Some(SessionKind::Cookie);
@@ -161,15 +180,15 @@ fn set_cookie(headers: &mut HeaderMap, cx: &Cx, value: &str, seconds: i64) {
 }
 
 /// Register. The answer is the same whether or not the address is known.
-#[utoipa::path(post, path = "/api/auth/register", tag = "auth", request_body = RegisterBody,
-    responses((status = 201, description = "Registered; sign in next."), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/api/auth/register", operation_id = "register", security(()), tag = "auth", request_body = RegisterBody,
+    responses((status = 201, body = Registered, description = "Registered; sign in next."), (status = 422, body = Problem)))]
 pub async fn register(Visitor(cx): Visitor, Body(body): Body<RegisterBody>) -> Result<Response, Failed> {
     session::register(&cx, &body.email, &body.password, body.name).await?;
-    Ok((StatusCode::CREATED, Json(serde_json::json!({ "registered": true }))).into_response())
+    Ok((StatusCode::CREATED, Json(Registered { registered: true })).into_response())
 }
 
 /// Exchange a refresh token for a new pair. A token that comes twice ends its session.
-#[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", request_body = RefreshBody,
+#[utoipa::path(post, path = "/api/auth/refresh", operation_id = "refreshSession", security(()), tag = "auth", request_body = RefreshBody,
     responses((status = 200, body = SessionBody), (status = 401, body = Problem)))]
 pub async fn refresh(Visitor(cx): Visitor, Body(body): Body<RefreshBody>) -> Result<Response, Failed> {
     let signed_in = session::refresh(&cx, &body.refresh_token).await?;
@@ -177,7 +196,7 @@ pub async fn refresh(Visitor(cx): Visitor, Body(body): Body<RefreshBody>) -> Res
 }
 
 /// Sign out: the session and every token made from it end.
-#[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = 204), (status = 401, body = Problem)))]
+#[utoipa::path(post, path = "/api/auth/logout", operation_id = "logout", tag = "auth", responses((status = 204), (status = 401, body = Problem)))]
 pub async fn logout(cx: Authed<SignedIn>) -> Result<Response, Failed> {
     session::logout(&cx).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -186,7 +205,7 @@ pub async fn logout(cx: Authed<SignedIn>) -> Result<Response, Failed> {
 }
 
 /// Who is signed in.
-#[utoipa::path(get, path = "/api/me", tag = "auth", responses((status = 200, body = Me), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/api/me", operation_id = "getMe", tag = "auth", responses((status = 200, body = Me), (status = 401, body = Problem)))]
 pub async fn me(cx: Authed<SignedIn>) -> Result<Json<Me>, Failed> {
     let user = caller(&cx).await?.ok_or_else(|| Error::new(Code::Forbidden, "Only people have a profile."))?;
     Ok(Json(Me { user, tenant: TenantBody::of(&cx) }))
@@ -203,15 +222,27 @@ pub async fn caller(cx: &Cx) -> Result<Option<User>, Failed> {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetupBody {
+    /// The end of the link.
+    #[schema(example = "4Xk2vQ9mT7c1")]
     token: String,
+    #[schema(example = "operator@example.com")]
     email: String,
+    /// 8 to 128 characters.
+    #[schema(example = "correct horse battery staple")]
     password: String,
 }
 
+/// The first operator is there.
+#[derive(Serialize, ToSchema)]
+pub struct OperatorMade {
+    /// Always true.
+    created: bool,
+}
+
 /// Make the first operator by the one-time link that `serve` printed.
-#[utoipa::path(post, path = "/api/setup", tag = "auth", request_body = SetupBody,
-    responses((status = 201, description = "Made; sign in with X-Tenant: platform."), (status = 403, body = Problem)))]
+#[utoipa::path(post, path = "/api/setup", operation_id = "makeFirstOperator", security(()), tag = "auth", request_body = SetupBody,
+    responses((status = 201, body = OperatorMade, description = "Made; sign in with X-Tenant: platform."), (status = 403, body = Problem)))]
 pub async fn setup(Visitor(cx): Visitor, Body(body): Body<SetupBody>) -> Result<Response, Failed> {
     crate::app::setup::use_setup_link(&cx, &body.token, &body.email, &body.password).await?;
-    Ok((StatusCode::CREATED, Json(serde_json::json!({ "created": true }))).into_response())
+    Ok((StatusCode::CREATED, Json(OperatorMade { created: true })).into_response())
 }

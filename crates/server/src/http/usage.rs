@@ -6,9 +6,9 @@ use std::convert::Infallible;
 use super::wire::Json;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::id::{DecisionId, EventId, FeatureKey, ReservationId};
+use domain::id::{EventId, FeatureKey, ReservationId};
 use domain::reservation::TTL_SECONDS_DEFAULT;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ use super::body::Body;
 use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
 use super::wire::{ItemBody, QuotaMap, quota_map};
+use crate::app::idempotency;
 use crate::app::usage::{self, Action};
-use crate::app::{decision, idempotency};
 use crate::cx::Cx;
 use crate::error::{Code, Error};
 use crate::limits::{BATCH_MAX, METADATA_BYTES_MAX};
@@ -30,7 +30,7 @@ use crate::limits::{BATCH_MAX, METADATA_BYTES_MAX};
 /// An action: what it uses, for whom.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ActionBody {
+pub struct UseBody {
     /// The customer's id or externalId; an API key names it, a signed-in user acts for their own.
     #[schema(example = "acme-42")]
     customer: Option<String>,
@@ -38,7 +38,8 @@ pub struct ActionBody {
     #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
     /// Anything to keep beside the event, up to 4,096 bytes of JSON.
-    #[schema(value_type = Option<Object>)]
+    #[serde(serialize_with = "crate::app::canonical::optional")]
+    #[schema(schema_with = super::wire::metadata)]
     metadata: Option<Value>,
 }
 
@@ -46,10 +47,13 @@ pub struct ActionBody {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReserveBody {
+    /// As for `consume`.
+    #[schema(example = "acme-42")]
     customer: Option<String>,
     #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
-    #[schema(value_type = Option<Object>)]
+    #[serde(serialize_with = "crate::app::canonical::optional")]
+    #[schema(schema_with = super::wire::metadata)]
     metadata: Option<Value>,
     /// How long to hold; 300 by default, 86,400 at most.
     #[schema(example = 300)]
@@ -60,7 +64,7 @@ pub struct ReserveBody {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SettleBody {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "rsv_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     reservation: ReservationId,
     /// The real amounts, 0 included; what is not named is given back.
     #[serde(deserialize_with = "super::body::objects")]
@@ -71,7 +75,7 @@ pub struct SettleBody {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReleaseBody {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "rsv_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     reservation: ReservationId,
 }
 
@@ -79,11 +83,16 @@ pub struct ReleaseBody {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchItem {
+    /// As for `consume`.
+    #[schema(example = "acme-42")]
     customer: Option<String>,
     #[serde(default, deserialize_with = "super::body::objects")]
     items: Vec<ItemBody>,
-    #[schema(value_type = Option<Object>)]
+    #[serde(serialize_with = "crate::app::canonical::optional")]
+    #[schema(schema_with = super::wire::metadata)]
     metadata: Option<Value>,
+    /// As the header `Idempotency-Key` of `consume`.
+    #[schema(example = "019aa8a0-0000-7000-8000-000000000001")]
     idempotency_key: Option<String>,
 }
 
@@ -100,8 +109,11 @@ pub struct BatchBody {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GaugeBody {
+    /// The customer's id or externalId.
+    #[schema(example = "acme-42")]
     customer: String,
     /// The level as counted at its source.
+    #[schema(example = 400_000_000, minimum = 0)]
     value: i64,
 }
 
@@ -109,8 +121,11 @@ pub struct GaugeBody {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdjustBody {
+    /// The customer's id or externalId.
+    #[schema(example = "acme-42")]
     customer: String,
     /// Up is admitted like any use; down always is, to nothing at most.
+    #[schema(example = -1_500_000)]
     delta: i64,
 }
 
@@ -119,7 +134,7 @@ pub struct AdjustBody {
 #[serde(rename_all = "camelCase")]
 pub struct Recorded {
     /// The event; the same again for a retry with the same key.
-    #[schema(value_type = Option<String>, example = "evt_01jz3k5q8e4x9m2v7c1r6t0b5n")]
+    #[schema(value_type = Option<String>, required, example = "evt_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     id: Option<EventId>,
     /// Always true: a refusal is a problem.
     allowed: bool,
@@ -128,6 +143,7 @@ pub struct Recorded {
     quotas: QuotaMap,
     /// Units beyond a hold or a soft limit.
     #[serde(skip_serializing_if = "is_zero")]
+    #[schema(example = 2)]
     overrun: i64,
 }
 
@@ -140,9 +156,10 @@ fn is_zero(units: &i64) -> bool {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reserved {
-    #[schema(value_type = Option<String>)]
+    /// For `settle` and `release`.
+    #[schema(value_type = Option<String>, required, example = "rsv_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     reservation: Option<ReservationId>,
-    #[schema(value_type = String, example = "2026-11-22T10:05:00Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-22T10:05:00Z")]
     expires_at: Timestamp,
     #[schema(value_type = BTreeMap<String, super::wire::QuotaBody>)]
     quotas: QuotaMap,
@@ -157,10 +174,20 @@ pub struct BatchAnswer {
 /// One answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchResult {
+    /// What the same action would have been answered alone.
     #[schema(example = 200)]
     status: u16,
-    #[schema(value_type = Object)]
-    body: Value,
+    body: BatchResultBody,
+}
+
+/// What one action of a batch came to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum BatchResultBody {
+    /// It was recorded.
+    Recorded(Recorded),
+    /// It was refused.
+    Refused(Box<Problem>),
 }
 
 impl Recorded {
@@ -202,11 +229,12 @@ fn action(
 }
 
 /// Use features: all items of the action, or none. Durable before it is answered.
-#[utoipa::path(post, path = "/api/usage/consume", tag = "usage", request_body = ActionBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry return the first answer; a UUIDv7 is fastest.")),
+#[utoipa::path(post, path = "/api/usage/consume", operation_id = "consumeUsage", tag = "usage", request_body = UseBody,
+    params(("Idempotency-Key" = Option<String>, Header, example = "019aa8a0-0000-7000-8000-000000000001",
+        description = "Makes a retry return the first answer; a UUIDv7 is fastest.")),
     responses((status = 200, body = Recorded), (status = 402, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
-pub async fn consume(cx: Authed<UsageWrite>, retry: Retry, Body(body): Body<ActionBody>) -> Result<Response, Failed> {
+pub async fn consume(cx: Authed<UsageWrite>, retry: Retry, Body(body): Body<UseBody>) -> Result<Response, Failed> {
     let identity = retry.identity(&cx, "consume", &body)?;
     let action = action((body.customer, &body.items, body.metadata.as_ref()), identity)?;
     let done = usage::consume(&cx, &action).await.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
@@ -226,17 +254,17 @@ fn mark_replay(response: &mut Response, replayed: bool) {
 }
 
 /// Say whether `consume` would be allowed; nothing is recorded.
-#[utoipa::path(post, path = "/api/usage/check", tag = "usage", request_body = ActionBody,
+#[utoipa::path(post, path = "/api/usage/check", operation_id = "checkUsage", tag = "usage", request_body = UseBody,
     responses((status = 200, body = Recorded), (status = 429, body = Problem)))]
-pub async fn check(cx: Authed<UsageRead>, Body(body): Body<ActionBody>) -> Result<Json<Recorded>, Failed> {
+pub async fn check(cx: Authed<UsageRead>, Body(body): Body<UseBody>) -> Result<Json<Recorded>, Failed> {
     let action = action((body.customer, &body.items, body.metadata.as_ref()), None)?;
     let done = usage::check(&cx, &action).await.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
     Ok(Json(Recorded::of(&done, &cx)))
 }
 
 /// Hold units until they are settled, released or their time is over.
-#[utoipa::path(post, path = "/api/usage/reserve", tag = "usage", request_body = ReserveBody,
-    params(("Idempotency-Key" = Option<String>, Header,)),
+#[utoipa::path(post, path = "/api/usage/reserve", operation_id = "reserveUsage", tag = "usage", request_body = ReserveBody,
+    params(("Idempotency-Key" = Option<String>, Header, example = "019aa8a0-0000-7000-8000-000000000001")),
     responses((status = 201, body = Reserved), (status = 429, body = Problem)))]
 pub async fn reserve(cx: Authed<UsageWrite>, retry: Retry, Body(body): Body<ReserveBody>) -> Result<Response, Failed> {
     let identity = retry.identity(&cx, "reserve", &body)?;
@@ -252,7 +280,7 @@ pub async fn reserve(cx: Authed<UsageWrite>, retry: Retry, Body(body): Body<Rese
 }
 
 /// Record what was really used of a reservation, in full.
-#[utoipa::path(post, path = "/api/usage/settle", tag = "usage", request_body = SettleBody,
+#[utoipa::path(post, path = "/api/usage/settle", operation_id = "settleReservation", tag = "usage", request_body = SettleBody,
     responses((status = 200, body = Recorded), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn settle(cx: Authed<UsageWrite>, Body(body): Body<SettleBody>) -> Result<Response, Failed> {
     let used: Vec<_> = body.items.iter().map(|item| (item.feature.clone(), item.amount)).collect();
@@ -261,7 +289,7 @@ pub async fn settle(cx: Authed<UsageWrite>, Body(body): Body<SettleBody>) -> Res
 }
 
 /// Give a reservation back.
-#[utoipa::path(post, path = "/api/usage/release", tag = "usage", request_body = ReleaseBody,
+#[utoipa::path(post, path = "/api/usage/release", operation_id = "releaseReservation", tag = "usage", request_body = ReleaseBody,
     responses((status = 200, body = Recorded), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn release(cx: Authed<UsageWrite>, Body(body): Body<ReleaseBody>) -> Result<Response, Failed> {
     let done = usage::release(&cx, &body.reservation).await?;
@@ -269,7 +297,7 @@ pub async fn release(cx: Authed<UsageWrite>, Body(body): Body<ReleaseBody>) -> R
 }
 
 /// Decide up to 1,000 actions, each on its own, and answer in their order.
-#[utoipa::path(post, path = "/api/usage/batch", tag = "usage", request_body = BatchBody,
+#[utoipa::path(post, path = "/api/usage/batch", operation_id = "consumeBatch", tag = "usage", request_body = BatchBody,
     responses((status = 200, body = BatchAnswer), (status = 422, body = Problem)))]
 pub async fn batch(cx: Authed<UsageWrite>, Body(body): Body<BatchBody>) -> Result<Json<BatchAnswer>, Failed> {
     if body.items.is_empty() || body.items.len() > BATCH_MAX {
@@ -283,7 +311,7 @@ pub async fn batch(cx: Authed<UsageWrite>, Body(body): Body<BatchBody>) -> Resul
 async fn one_of_batch(cx: &Cx, item: BatchItem) -> BatchResult {
     let BatchItem { customer, items, metadata, idempotency_key } = item;
     // The same action sent alone is the same request, so that a client may retry it either way.
-    let body = ActionBody { customer, items, metadata };
+    let body = UseBody { customer, items, metadata };
     let done = async {
         let identity = match &idempotency_key {
             Some(key) => Some(idempotency::of_request(cx, "consume", key, &body)?),
@@ -293,18 +321,20 @@ async fn one_of_batch(cx: &Cx, item: BatchItem) -> BatchResult {
         usage::consume(cx, &action).await
     };
     let (status, body) = match done.await {
-        Ok(done) => (200, serde_json::to_value(Recorded::of(&done, cx))),
+        Ok(done) => (200, BatchResultBody::Recorded(Recorded::of(&done, cx))),
         Err(error) => {
             let problem = Failed::named(error, &cx.tenant.catalog).problem(&cx.request_id);
-            (problem.status, serde_json::to_value(problem))
+            (problem.status, BatchResultBody::Refused(Box::new(problem)))
         }
     };
-    BatchResult { status, body: body.unwrap_or_default() }
+    BatchResult { status, body }
 }
 
 /// Set a gauge to the level counted at its source.
-#[utoipa::path(put, path = "/api/usage/gauges/{feature}", tag = "usage", request_body = GaugeBody,
-    params(("feature" = String, Path,)), responses((status = 200, body = Recorded), (status = 422, body = Problem)))]
+#[utoipa::path(put, path = "/api/usage/gauges/{feature}", operation_id = "setGauge", tag = "usage", request_body = GaugeBody,
+    params(("feature" = String, Path, example = "storage"),
+        ("Idempotency-Key" = Option<String>, Header, example = "019aa8a0-0000-7000-8000-000000000001")),
+    responses((status = 200, body = Recorded), (status = 422, body = Problem)))]
 pub async fn set_gauge(
     cx: Authed<UsageCorrect>,
     Path(feature): Path<String>,
@@ -318,8 +348,10 @@ pub async fn set_gauge(
 }
 
 /// Move a gauge up or down.
-#[utoipa::path(post, path = "/api/usage/gauges/{feature}/adjust", tag = "usage", request_body = AdjustBody,
-    params(("feature" = String, Path,)), responses((status = 200, body = Recorded), (status = 429, body = Problem)))]
+#[utoipa::path(post, path = "/api/usage/gauges/{feature}/adjust", operation_id = "adjustGauge", tag = "usage", request_body = AdjustBody,
+    params(("feature" = String, Path, example = "storage"),
+        ("Idempotency-Key" = Option<String>, Header, example = "019aa8a0-0000-7000-8000-000000000001")),
+    responses((status = 200, body = Recorded), (status = 429, body = Problem)))]
 pub async fn adjust_gauge(
     cx: Authed<UsageCorrect>,
     Path(feature): Path<String>,
@@ -335,8 +367,9 @@ pub async fn adjust_gauge(
 }
 
 /// Take an event back, once.
-#[utoipa::path(post, path = "/api/usage/events/{id}/reverse", tag = "usage",
-    params(("id" = String, Path,)), responses((status = 200, body = Recorded), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[utoipa::path(post, path = "/api/usage/events/{id}/reverse", operation_id = "reverseEvent", tag = "usage",
+    params(("id" = String, Path, example = "evt_01jz3k5q8e4x9m2v7c1r6t0b5n")),
+    responses((status = 200, body = Recorded), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn reverse(cx: Authed<UsageCorrect>, Path(id): Path<String>) -> Result<Response, Failed> {
     let event = EventId::parse(&id).map_err(|_| Error::new(Code::NotFound, "An event's id begins with evt_."))?;
     let done = usage::reverse(&cx, &event).await?;
@@ -345,9 +378,11 @@ pub async fn reverse(cx: Authed<UsageCorrect>, Path(id): Path<String>) -> Result
 
 /// For whom to read.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerQuery {
     /// The customer's id or externalId, named by an API key.
+    #[param(example = "acme-42")]
     customer: Option<String>,
 }
 
@@ -359,7 +394,7 @@ impl CustomerQuery {
 }
 
 /// The quotas of all features.
-#[utoipa::path(get, path = "/api/usage", tag = "usage", params(CustomerQuery),
+#[utoipa::path(get, path = "/api/usage", operation_id = "getUsage", tag = "usage", params(CustomerQuery),
     responses((status = 200, body = BTreeMap<String, super::wire::QuotaBody>), (status = 404, body = Problem)))]
 pub async fn read(cx: Authed<UsageRead>, Query(query): Query<CustomerQuery>) -> Result<Json<QuotaMap>, Failed> {
     let customer = usage::acting_for(&cx, query.customer.as_deref())?;
@@ -369,14 +404,20 @@ pub async fn read(cx: Authed<UsageRead>, Query(query): Query<CustomerQuery>) -> 
 
 /// Sums of use in buckets of time.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryQuery {
+    /// The customer's id or externalId, named by an API key.
+    #[param(example = "acme-42")]
     customer: Option<String>,
     /// The feature's key.
+    #[param(example = "invoice_ocr")]
     feature: String,
     /// From when (RFC 3339); 30 days ago by default.
+    #[param(example = "2026-11-01T00:00:00Z")]
     from: Option<String>,
     /// Until when; now by default.
+    #[param(example = "2026-12-01T00:00:00Z")]
     to: Option<String>,
     /// `hour`, `day` or `month`, in the tenant's time zone.
     bucket: Option<Bucket>,
@@ -398,7 +439,7 @@ pub enum Bucket {
 /// Use over time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct History {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "invoice_ocr")]
     feature: FeatureKey,
     bucket: Bucket,
     /// Oldest first; buckets without use are left out.
@@ -411,11 +452,12 @@ pub struct Point {
     /// The bucket's start: an instant for hours, else a date in the tenant's zone.
     #[schema(example = "2026-11-22")]
     at: String,
+    #[schema(example = 12)]
     used: i64,
 }
 
 /// The use of a feature over time.
-#[utoipa::path(get, path = "/api/usage/history", tag = "usage", params(HistoryQuery),
+#[utoipa::path(get, path = "/api/usage/history", operation_id = "getUsageHistory", tag = "usage", params(HistoryQuery),
     responses((status = 200, body = History), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn history(cx: Authed<UsageRead>, Query(query): Query<HistoryQuery>) -> Result<Json<History>, Failed> {
     let customer = usage::acting_for(&cx, query.customer.as_deref())?;
@@ -441,15 +483,6 @@ pub async fn history(cx: Authed<UsageRead>, Query(query): Query<HistoryQuery>) -
     }
     let points = sums.into_iter().map(|(at, used)| Point { at, used }).collect();
     Ok(Json(History { feature, bucket, points }))
-}
-
-/// Why a refusal was a refusal.
-#[utoipa::path(get, path = "/api/usage/decisions/{id}", tag = "usage", params(("id" = String, Path,)),
-    responses((status = 200, description = "Which limit, plan version, override, used, reserved and reset."), (status = 404, body = Problem)))]
-pub async fn explain(cx: Authed<UsageRead>, Path(id): Path<String>) -> Result<Response, Failed> {
-    let id = DecisionId::parse(&id).map_err(|_| Error::new(Code::NotFound, "A decision's id begins with dec_."))?;
-    let body = decision::get(&cx, &id).await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
 fn feature_key(text: &str) -> Result<FeatureKey, Error> {

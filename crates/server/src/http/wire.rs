@@ -10,7 +10,9 @@ use domain::id::FeatureKey;
 use domain::quota::{Quota, Status};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, SchemaType};
 
 use super::problem::Failed;
 use crate::error::Error;
@@ -50,7 +52,7 @@ pub struct QuotaBody {
     #[schema(value_type = super::names::KindName, example = "counter")]
     pub kind: FeatureKind,
     /// What one of it is.
-    #[schema(value_type = Option<String>, example = "analyses")]
+    #[schema(value_type = Option<String>, required, example = "analyses")]
     pub unit: Option<Arc<str>>,
     /// Units of the plan used in this period; the level of a gauge.
     #[schema(example = 87)]
@@ -59,22 +61,22 @@ pub struct QuotaBody {
     #[schema(example = 0)]
     pub reserved: i64,
     /// Plan and override; null is unlimited.
-    #[schema(example = 100)]
+    #[schema(required, example = 100)]
     pub limit: Option<i64>,
     /// What is left of top-ups.
     #[schema(example = 0)]
     pub credits: i64,
     /// What can still be used; null is unlimited.
-    #[schema(example = 13)]
+    #[schema(required, example = 13)]
     pub remaining: Option<i64>,
     /// Whole per cent of the limit, rounded down; null is unlimited.
-    #[schema(example = 87)]
+    #[schema(required, example = 87)]
     pub percentage: Option<i64>,
     /// The date of the next period in the tenant's time zone; null when it never resets.
-    #[schema(example = "2025-02-01")]
+    #[schema(required, format = Date, example = "2025-02-01")]
     pub reset_date: Option<String>,
     /// The instant of it.
-    #[schema(value_type = Option<String>, example = "2025-02-01T00:00:00Z")]
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2025-02-01T00:00:00Z")]
     pub resets_at: Option<Timestamp>,
     /// `ok`, `warning`, `critical` or `exceeded`.
     #[schema(value_type = super::names::StatusName, example = "warning")]
@@ -123,4 +125,26 @@ pub struct ItemBody {
     /// Units, at least 1.
     #[schema(example = 1, minimum = 1)]
     pub amount: i64,
+}
+
+/// Any JSON, with an example of it.
+fn any(description: &str, example: Value) -> Object {
+    let any = Object::builder().schema_type(SchemaType::AnyValue);
+    any.description(Some(description)).examples([example]).build()
+}
+
+/// What may be kept beside an event, for the document.
+pub fn metadata() -> Object {
+    any("Anything to keep beside the event, up to 4,096 bytes of JSON.", json!({ "document": "INV-2041" }))
+}
+
+/// What a component answers, for the document.
+pub fn result() -> Object {
+    let example = json!({ "invoiceNumber": "INV-2041", "total": "1190.00", "currency": "EUR" });
+    any("What the action's output schema says; without one, text.", example)
+}
+
+/// What an action can be tried with, for the document.
+pub fn sample() -> Object {
+    any("An input to try it with.", json!({ "invoiceData": "Invoice INV-2041 … Total 1,190.00 EUR" }))
 }

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::support::document::assert_fits;
 use super::support::{Answer, Database, Server, on_both};
 
 const INVOICE: &str = "Northwind Office Supplies GmbH\nHafenstrasse 12, 20457 Hamburg\n\nBill to:\nBluefin Logistics Ltd\n\n\
@@ -79,14 +80,19 @@ fn a_stream_begins_and_ends_as_promised_and_its_pieces_make_the_result() {
         let names: Vec<_> = events.iter().map(|(name, _)| name.as_str()).collect();
         let (first, last) = (names.first().copied(), names.last().copied());
         assert_eq!((first, last), (Some("start"), Some("done")), "{names:?}");
+        for (event, data) in &events {
+            assert_fits("RunEvent", &json!({ "event": event, "data": data }));
+        }
         let deltas = &events[1..events.len() - 1];
         assert!(!deltas.is_empty() && deltas.iter().all(|(name, _)| name == "delta"), "{names:?}");
         let start = &events[0].1;
-        assert_eq!(json!([start["provider"], start["demo"]]), json!(["demo", true]));
+        assert_eq!(json!([start["provider"], start["demo"], start.get("id")]), json!(["demo", true, null]));
+        assert!(start["reservation"].as_str().is_some_and(|id| id.starts_with("rsv_")), "{start}");
         let text: String = deltas.iter().filter_map(|(_, data)| data["text"].as_str()).collect();
         let done = &events[events.len() - 1].1;
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), done["result"]);
         assert_eq!(json!([done["quota"]["used"], done["quota"]["reserved"]]), json!([88, 0]));
+        assert!(done["id"].as_str().is_some_and(|id| id.starts_with("evt_")), "{done}");
         assert_eq!(server.quota(&near, "invoice_ocr").await["used"], 88);
     });
 }
@@ -145,8 +151,16 @@ fn a_repeated_call_answers_its_first_result_and_is_charged_once() {
         let replayed = events(&streamed(&server, &near, path, &input, Some("ocr-1")).await);
         assert_eq!(replayed.len(), 1, "a replayed stream comes as one event: {replayed:?}");
         assert_eq!((replayed[0].0.as_str(), &replayed[0].1), ("done", &first.body));
-        run(&json!({ "invoiceData": "another" })).await.assert_problem(422, "idempotency-key-reused");
-        assert_eq!(server.quota(&near, "invoice_ocr").await["used"], 88);
+        let members = |one: &str, other: &str| json!({ "invoiceData": { one: "INV-7", other: "INV-7" } });
+        run(&members("a", "b")).await.assert_problem(422, "idempotency-key-reused");
+        let objects = async |one: &str, other: &str| {
+            let request = server.request(Method::POST, path, &near).header("idempotency-key", "ocr-2");
+            server.send(request.json(&members(one, other))).await
+        };
+        let object = objects("a", "b").await;
+        object.assert_ok(200);
+        assert_eq!(objects("b", "a").await.body, object.body, "the order of members does not make another request");
+        assert_eq!(server.quota(&near, "invoice_ocr").await["used"], 89);
         assert_eq!(run(&input).await.body["quota"]["used"], 88, "the quota as it was decided");
     });
 }
@@ -222,5 +236,25 @@ fn every_component_of_the_demo_answers_its_own_sample() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn schemas_and_results_keep_the_order_they_were_written_in() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let near = server.sign_in("near@halisoft.example").await;
+        let components = server.get("/api/components", &near).await;
+        let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        let of = |key: &str| {
+            let all = components.body["data"].as_array().expect("components");
+            all.iter().find(|component| component["key"] == key).expect("it is there")["actions"][0].clone()
+        };
+        let schema = &of("invoice_ocr")["outputSchema"]["properties"];
+        let first: Vec<_> = names(schema).into_iter().take(4).collect();
+        assert_eq!(first, ["documentType", "invoiceNumber", "issueDate", "dueDate"]);
+        let input = json!({ "invoiceData": INVOICE });
+        let answer = server.post("/api/ai/invoice-ocr/analyze", &near, input).await;
+        assert_eq!(names(&answer.body["result"]), names(schema), "{answer:?}");
     });
 }

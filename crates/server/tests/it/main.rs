@@ -15,6 +15,7 @@ mod holds;
 mod input;
 mod key;
 mod nodes;
+mod openapi;
 mod operate;
 mod realtime;
 mod refusal;

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::support::document::assert_fits;
 use super::support::{Database, PASSWORD, Server, on_both};
 
 /// An open socket.
@@ -39,6 +40,7 @@ impl Live {
             let message = self.0.next().await.expect("the socket is open").expect("without an error");
             if let Message::Text(text) = message {
                 let message: Value = serde_json::from_str(&text).expect("JSON");
+                assert_fits("Message", &message);
                 if message["type"] != "ping" {
                     return message;
                 }
@@ -131,8 +133,14 @@ fn who_comes_back_hears_only_what_changed_or_starts_afresh() {
         );
         let seen = message["id"].as_str().expect("an id").to_owned();
         drop(live);
-        // Nothing was missed: the next message is the next change.
+        // Nothing was missed, which is told at once; the next message is the next change.
         let mut live = Live::open(&server, &near, &format!("?since={seen}")).await;
+        let resumed = live.next().await;
+        assert_eq!(json!([resumed["type"], resumed["data"]]), json!(["resumed", {}]));
+        let seen = resumed["id"].as_str().expect("an id").to_owned();
+        drop(live);
+        let mut live = Live::open(&server, &near, &format!("?since={seen}")).await;
+        assert_eq!(live.next().await["type"], "resumed", "its id is one to go on from");
         use_one(&server, &near, "invoice_ocr").await;
         assert_eq!(update(&live.next().await), (vec![&"invoice_ocr".to_owned()], &json!(88)));
 
@@ -194,10 +202,13 @@ async fn next_events(stream: &mut reqwest::Response, text: &mut String) -> (Opti
         if let Some((block, rest)) = text.split_once("\n\n") {
             let field =
                 |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(|v| v.trim().to_owned());
-            let found = (field("id:"), field("data:").map(|data| serde_json::from_str(&data).expect("JSON")));
+            let found = (field("id:"), field("data:").map(|data| serde_json::from_str::<Value>(&data).expect("JSON")));
             *text = String::from(rest);
             match found {
-                (id, Some(Value::Object(data))) if data["type"] != "ping" => return (id, Value::Object(data)),
+                (id, Some(data)) if data["type"] != "ping" => {
+                    assert_fits("Message", &data);
+                    return (id, data);
+                }
                 _ => continue,
             }
         }
@@ -236,6 +247,10 @@ fn server_sent_events_carry_the_same() {
         let quotas = &missed["data"]["quotas"];
         assert_eq!(json!([missed["type"], quotas["risk_assessment"]["used"]]), json!(["usage.updated", 43]));
         assert_eq!(quotas["expense_categorization"], Value::Null, "it did not change: {missed}");
+        let id = missed["id"].as_str();
+        let (mut stream, mut text) = (open(id).await, String::new());
+        let (id, resumed) = next_events(&mut stream, &mut text).await;
+        assert_eq!((resumed["type"].as_str(), &resumed["id"]), (Some("resumed"), &json!(id)));
         let (mut stream, mut text) = (open(Some("nonsense")).await, String::new());
         assert_eq!(next_events(&mut stream, &mut text).await.1["type"], "resync");
         assert_eq!(next_events(&mut stream, &mut text).await.1["type"], "snapshot");

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::sql::execute;
 use super::support::{Database, Server, on_both};
 
 fn body(customer: &str, items: &[(&str, i64)]) -> Value {
@@ -39,6 +40,37 @@ fn the_first_reason_in_the_order_is_the_one_that_is_told() {
         let malformed = server.post_bytes("/api/usage/consume", "", "text/plain", b"{".to_vec()).await;
         malformed.assert_problem(401, "unauthenticated");
         assert_eq!(server.quota_of(&key, "starter", "risk_assessment").await["used"], 0);
+    });
+}
+
+#[test]
+fn talking_to_sales_leads_to_the_address_of_the_brand() {
+    on_both(async |database: Database| {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(Server::start(&database, folder.path(), &["--demo"], &[]).stop().success());
+        for (links, wanted) in [
+            (
+                json!({ "sales": "mailto:sales@halisoft.example", "support": "https://x.example/" }),
+                json!("mailto:sales@halisoft.example"),
+            ),
+            (json!({ "support": "https://halisoft.example/help" }), json!("https://halisoft.example/help")),
+            (json!({ "support": "javascript:alert(1)" }), json!(null)),
+            (json!({}), json!(null)),
+        ] {
+            let brand = json!({ "name": "HaliSoft", "links": links });
+            execute(&database, folder.path(), &format!("UPDATE tenant SET brand = '{brand}' WHERE slug = 'halisoft'"))
+                .await;
+            let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+            let full = server.sign_in("full@halisoft.example").await;
+            let items = json!({ "items": [{ "feature": "invoice_ocr", "amount": 1 }] });
+            let refused = server.post("/api/usage/consume", &full, items).await;
+            refused.assert_problem(429, "quota-exceeded");
+            assert_eq!(refused.actions(), ["upgrade", "topUp", "contactSales"]);
+            let addresses: Vec<_> =
+                refused.body["actions"].as_array().expect("actions").iter().map(|a| &a["href"]).collect();
+            assert_eq!(addresses, [&json!(null), &json!(null), &wanted]);
+            assert!(server.stop().success());
+        }
     });
 }
 
@@ -110,5 +142,77 @@ fn an_ai_call_is_refused_in_the_same_order_and_charges_nothing() {
         assert!(refused.header("retry-after").is_some() && refused.body["decision"].is_string(), "{refused:?}");
         let quota = server.quota(&full, "invoice_ocr").await;
         assert_eq!(json!([quota["used"], quota["reserved"]]), json!([100, 0]));
+    });
+}
+
+#[test]
+fn what_is_short_is_told_for_each_feature_with_the_plans_that_would_fit_them_all() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let near = server.sign_in("near@halisoft.example").await;
+        let reset = server.quota(&near, "invoice_ocr").await["resetDate"].as_str().expect("a date").to_owned();
+        let refused = async |items: &[(&str, i64)]| {
+            let items: Vec<_> = items.iter().map(|(key, amount)| json!({ "feature": key, "amount": amount })).collect();
+            let refused = server.post("/api/usage/consume", &near, json!({ "items": items })).await;
+            refused.assert_problem(429, "quota-exceeded");
+            let plans = refused.body["actions"][0]["plans"].as_array().expect("plans").clone();
+            let plans: Vec<_> = plans.iter().filter_map(|plan| plan["slug"].as_str()).map(str::to_owned).collect();
+            (refused.text_at("/detail"), plans)
+        };
+        let way = format!("Upgrade the plan, buy a top-up, or wait until {reset}.");
+        let (detail, plans) = refused(&[("invoice_ocr", 20)]).await;
+        let one = "Invoice OCR & Analysis: 13 analyses are left, and 20 were asked for.";
+        assert_eq!((detail, plans), (format!("{one} {way}"), vec!["professional".to_owned(), "enterprise".to_owned()]));
+        let (detail, plans) = refused(&[("invoice_ocr", 20), ("risk_assessment", 459)]).await;
+        let other = "Risk Assessment: 8 assessments are left, and 459 were asked for.";
+        assert_eq!((detail, plans), (format!("{one} {other} {way}"), vec!["enterprise".to_owned()]));
+        let (_, plans) = refused(&[("invoice_ocr", 913)]).await;
+        assert_eq!(plans, ["professional", "enterprise"], "87 and 913 are 1,000");
+        let (_, plans) = refused(&[("invoice_ocr", 914)]).await;
+        assert_eq!(plans, ["enterprise"]);
+    });
+}
+
+#[test]
+fn people_without_a_customer_are_told_so_in_words_for_people() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let use_one = json!({ "items": [{ "feature": "invoice_ocr", "amount": 1 }] });
+        for answer in [
+            server.get("/api/subscription", &admin).await,
+            server.get("/api/usage", &admin).await,
+            server.get("/api/usage/history?feature=invoice_ocr", &admin).await,
+            server.post("/api/usage/check", &admin, use_one).await,
+        ] {
+            answer.assert_problem(404, "unknown-customer");
+            assert!(answer.text_at("/detail").starts_with("This account is no customer"), "{answer:?}");
+        }
+    });
+}
+
+#[test]
+fn waiting_is_advised_only_where_everything_that_is_short_resets() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let user = server.sign_in("user@studio.example").await;
+        let refused = async |items: Value| {
+            let refused = server.post("/api/usage/consume", &user, json!({ "items": items })).await;
+            refused.assert_problem(429, "quota-exceeded");
+            refused
+        };
+        let prompts = json!({ "feature": "prompts", "amount": 2 });
+        let storage = json!({ "feature": "storage", "amount": 200_000_000 });
+        let one = refused(json!([prompts])).await;
+        assert!(one.header("retry-after").is_some() && one.text_at("/detail").contains("or wait until"), "{one:?}");
+        assert_eq!(one.actions(), ["upgrade", "topUp", "contactSales"]);
+        let both = refused(json!([prompts, storage])).await;
+        assert_eq!(both.header("retry-after"), None, "storage never resets");
+        assert_eq!(both.actions(), ["delete", "upgrade", "topUp", "contactSales"]);
+        assert_eq!(
+            both.text_at("/detail"),
+            "AI prompts: 1 is left, and 2 were asked for. Storage: 100,000,000 bytes are left, and 200,000,000 were \
+             asked for. Delete something, upgrade the plan, or buy a top-up."
+        );
     });
 }

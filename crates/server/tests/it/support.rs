@@ -7,6 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+#[path = "document.rs"]
+pub mod document;
+
 /// The password of every demo user in tests.
 pub const PASSWORD: &str = "demo-password-1";
 
@@ -202,8 +205,14 @@ impl Server {
         if credential.is_empty() { request } else { request.bearer_auth(credential) }
     }
 
+    /// Sends a request; its answer must be what the API's document says.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        Answer::of(request.send().await.expect("an answer")).await
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let answer = Answer::of(client.execute(request).await.expect("an answer")).await;
+        document::check_answer(&method, &path, &answer);
+        answer
     }
 
     /// The process id.

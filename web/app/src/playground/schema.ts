@@ -61,8 +61,8 @@ function splitFiles(all: Variant): Variant[] {
 }
 
 function variant(properties: Record<string, unknown>, required: string[]): Variant {
-  const fields = inOrder(Object.keys(properties), { required }).map((name) =>
-    fieldOf(name, objectOf(properties[name]), required.includes(name)),
+  const fields = Object.entries(properties).map(([name, schema]) =>
+    fieldOf(name, objectOf(schema), required.includes(name)),
   );
   return titled(fields);
 }
@@ -165,9 +165,9 @@ export function errorsByField(fields: Field[], errors: { pointer: string; detail
   return found;
 }
 
-/** Names as the schema lists its required ones, then the others. The order of `properties` does not survive JSON. */
+/** Names as the schema's properties stand, then the others as they come. */
 export function inOrder(names: string[], schema: unknown): string[] {
-  const listed = strings(objectOf(schema).required);
+  const listed = Object.keys(objectOf(objectOf(schema).properties));
   const place = (name: string) => (listed.includes(name) ? listed.indexOf(name) : listed.length);
   return [...names].sort((a, b) => place(a) - place(b));
 }

@@ -1,12 +1,11 @@
-import { Button, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
+import { Text } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { asTollgateError, type TollgateError } from "@tollgate/react/core";
-import { type FormEvent, useRef, useState } from "react";
+import { useRef, useState } from "react";
 import { boot } from "../boot";
-import { ErrorCard } from "../ui/error-card";
 import { Page } from "../ui/page";
 import { PlainFrame } from "../ui/plain-frame";
+import { CredentialsForm } from "./credentials-form";
 import { aboutDemoUser } from "./demo-accounts";
 import { safeNext, signIn } from "./session";
 
@@ -15,27 +14,14 @@ export function SignIn() {
   const navigate = useNavigate();
   const queryClient = useQueryClient();
   const [email, setEmail] = useState("");
-  const [password, setPassword] = useState("");
-  const [error, setError] = useState<TollgateError>();
-  const [busy, setBusy] = useState(false);
   const passwordField = useRef<HTMLInputElement>(null);
 
-  async function submit(event: FormEvent) {
-    event.preventDefault();
-    setBusy(true);
-    setError(undefined);
-    try {
-      const user = await signIn(queryClient, email.trim(), password);
-      const target = safeNext(next, user);
-      // The admin pages are a page of their own, which the router does not know.
-      if (target.startsWith("/admin")) location.assign(target);
-      else await navigate({ to: target, replace: true });
-    } catch (thrown) {
-      setError(asTollgateError(thrown));
-      passwordField.current?.focus();
-    } finally {
-      setBusy(false);
-    }
+  async function enter(email: string, password: string) {
+    const user = await signIn(queryClient, email, password);
+    const target = safeNext(next, user);
+    // The admin pages are a page of their own, which the router does not know.
+    if (target.startsWith("/admin")) location.assign(target);
+    else await navigate({ to: target, replace: true });
   }
 
   function choose(account: string) {
@@ -46,30 +32,13 @@ export function SignIn() {
   return (
     <PlainFrame below={boot.demo && <DemoAccounts onChoose={choose} />}>
       <Page title="Sign in" intro={`to ${boot.brand.name}`}>
-        <form onSubmit={submit}>
-          <Stack>
-            {error && <ErrorCard error={error} />}
-            <TextInput
-              label="E-mail"
-              type="email"
-              autoComplete="username"
-              required
-              value={email}
-              onChange={(event) => setEmail(event.currentTarget.value)}
-            />
-            <PasswordInput
-              ref={passwordField}
-              label="Password"
-              autoComplete="current-password"
-              required
-              value={password}
-              onChange={(event) => setPassword(event.currentTarget.value)}
-            />
-            <Button type="submit" size="md" loading={busy}>
-              Sign in
-            </Button>
-          </Stack>
-        </form>
+        <CredentialsForm
+          email={email}
+          onEmail={setEmail}
+          passwordField={passwordField}
+          onSubmit={enter}
+          action="Sign in"
+        />
       </Page>
     </PlainFrame>
   );

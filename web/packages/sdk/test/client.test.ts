@@ -27,6 +27,22 @@ describe("the client", () => {
     expect(keys[2]).toBe("mine");
   });
 
+  it("makes the first operator, and says why not", async () => {
+    const operator = { token: "t", email: "root@example.com", password: "long-enough-one" };
+    const forbidden = { ...REFUSAL, code: "forbidden", status: 403 };
+    const sent: unknown[] = [];
+    const fetch = server({
+      "/api/setup": ({ method, body }) => {
+        sent.push([method, JSON.parse(String(body))]);
+        return sent.length === 1 ? answer({ created: true }, { status: 201 }) : refusal(forbidden);
+      },
+    });
+    const client = createClient({ fetch });
+    await expect(client.setUp(operator)).resolves.toBeUndefined();
+    expect(sent).toEqual([["POST", operator]]);
+    expect(await caught(client.setUp(operator))).toMatchObject({ code: "forbidden", status: 403 });
+  });
+
   it("sends the host's token, fetched anew for each call, and none on Tollgate's own pages", async () => {
     const sent: (string | undefined)[] = [];
     const fetch = server({
@@ -110,7 +126,7 @@ describe("a streamed run", () => {
 
   it("tells each piece and resolves with the whole", async () => {
     const { stream, paths, told, answered } = run();
-    stream.send("start", { id: "run_1", model: "demo", provider: "demo", demo: true });
+    stream.send("start", { reservation: "rsv_1", model: "demo", provider: "demo", demo: true });
     stream.send("delta", { text: '{"to' });
     stream.send("delta", { text: 'tal":12}' });
     stream.send("done", DONE);

@@ -67,14 +67,16 @@ describe("the live connection", () => {
     expect(query(FakeSocket.newest).get("since")).toBe("a2");
   });
 
-  it("is live again when let in, though a resumed connection has nothing to say", async () => {
+  it("is live again when told that it resumed and nothing was missed", async () => {
     const { time, handlers, client } = start();
     FakeSocket.newest.say("snapshot", "a1");
     FakeSocket.newest.drop();
     expect(handlers.onState).toHaveBeenLastCalledWith("reconnecting");
     await time.advance(250);
-    FakeSocket.newest.onopen?.();
+    expect(handlers.onState).toHaveBeenLastCalledWith("reconnecting");
+    FakeSocket.newest.say("resumed", "a2");
     expect(handlers.onState).toHaveBeenLastCalledWith("live");
+    expect(handlers.onMessage).not.toHaveBeenCalled();
     await time.advance(20_000);
     expect(client.usage).not.toHaveBeenCalled();
   });

@@ -135,7 +135,6 @@ export async function settled(): Promise<void> {
 
 export class FakeSocket {
   static opened: FakeSocket[] = [];
-  onopen: (() => void) | null = null;
   onmessage: ((event: { data: string }) => void) | null = null;
   onclose: (() => void) | null = null;
   closed = false;

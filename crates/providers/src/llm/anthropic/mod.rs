@@ -4,55 +4,29 @@ mod request;
 mod stream;
 
 use async_trait::async_trait;
+use reqwest::RequestBuilder;
 use reqwest::header::HeaderValue;
-use reqwest::{RequestBuilder, Url};
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
-use super::stream::{Fault, Patience, Protocol, Refusal, run};
-use super::{Answer, Call, Failure, FailureKind, Piece, Retry, Upstream};
-use crate::http::{Http, Secret, SetupError, endpoint};
+use super::connection::{Config, Connection};
+use super::stream::{Fault, Protocol, Refusal, kind_of_status, run};
+use super::{Answer, Call, Failure, FailureKind, Piece, Upstream};
+use crate::http::SetupError;
 
-/// Where the service itself lives.
+/// Where the service itself lives, without `/v1`.
 pub const BASE_URL: &str = "https://api.anthropic.com";
 /// The API version of calls that name none.
 pub const API_VERSION: &str = "2023-06-01";
 
-/// How to reach the service.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Without `/v1`, such as [`BASE_URL`].
-    pub base_url: String,
-    /// Sent as `x-api-key`.
-    pub key: Secret,
-    /// How long it may be silent.
-    pub patience: Patience,
-    /// How often a call is tried again.
-    pub retry: Retry,
-}
-
-impl Config {
-    /// The service itself with the usual patience and retries.
-    pub fn new(key: Secret) -> Self {
-        Self { base_url: BASE_URL.to_owned(), key, patience: Patience::default(), retry: Retry::default() }
-    }
-}
-
 /// The Anthropic upstream.
 #[derive(Debug, Clone)]
-pub struct Anthropic {
-    http: Http,
-    url: Url,
-    key: HeaderValue,
-    config: Config,
-}
+pub struct Anthropic(Connection);
 
 impl Anthropic {
     /// Sets the upstream up without calling it. Fails when the base URL or the key cannot be used at all.
     pub fn new(config: Config) -> Result<Self, SetupError> {
-        let url = endpoint(&config.base_url, "/v1/messages")?;
-        let key = config.key.header("").ok_or(SetupError::Key)?;
-        Ok(Self { http: Http::new()?, url, key, config })
+        Connection::new(config, "/v1/messages", "").map(Self)
     }
 }
 
@@ -76,8 +50,8 @@ impl Protocol for Anthropic {
         let version = HeaderValue::from_str(call.api_version.as_deref().unwrap_or(API_VERSION))
             .map_err(|_| Fault::lasting(FailureKind::Rejected, "the API version is not a header value"))?;
         let body = request::body(call)?;
-        let request = self.http.client().post(self.url.clone());
-        Ok(request.header("x-api-key", self.key.clone()).header("anthropic-version", version).json(&body))
+        let request = self.0.post().header("x-api-key", self.0.key.clone());
+        Ok(request.header("anthropic-version", version).json(&body))
     }
 
     fn reader(&self, call: &Call) -> Self::Reader {
@@ -92,16 +66,8 @@ impl Protocol for Anthropic {
         Refusal { kind, detail: format!("status {status} {}: {explained}", error.kind), hopeless }
     }
 
-    fn secret(&self) -> &Secret {
-        &self.config.key
-    }
-
-    fn patience(&self) -> Patience {
-        self.config.patience
-    }
-
-    fn retry(&self) -> Retry {
-        self.config.retry
+    fn config(&self) -> &Config {
+        &self.0.config
     }
 }
 
@@ -143,18 +109,5 @@ impl ErrorInfo {
             ("authentication_error" | "permission_error", _) => FailureKind::Credentials,
             (_, status) => kind_of_status(status),
         }
-    }
-}
-
-/// The class of a status by itself.
-pub(super) fn kind_of_status(status: u16) -> FailureKind {
-    match status {
-        401..=403 => FailureKind::Credentials,
-        408 | 504 => FailureKind::Timeout,
-        409 => FailureKind::Unavailable,
-        429 => FailureKind::RateLimited,
-        400..=499 => FailureKind::Rejected,
-        529 => FailureKind::Overloaded,
-        _ => FailureKind::Unavailable,
     }
 }

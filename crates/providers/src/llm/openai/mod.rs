@@ -4,54 +4,28 @@ mod request;
 mod stream;
 
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{RequestBuilder, Url};
+use reqwest::RequestBuilder;
+use reqwest::header::AUTHORIZATION;
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
-use super::anthropic::kind_of_status;
-use super::stream::{Fault, Patience, Protocol, Refusal, run};
-use super::{Answer, Call, Failure, FailureKind, Piece, Retry, Upstream};
-use crate::http::{Http, Secret, SetupError, endpoint};
+use super::connection::{Config, Connection};
+use super::stream::{Fault, Protocol, Refusal, kind_of_status, run};
+use super::{Answer, Call, Failure, FailureKind, Piece, Upstream};
+use crate::http::SetupError;
 
-/// Where OpenAI's own service lives.
+/// Where OpenAI's own service lives, with the version.
 pub const BASE_URL: &str = "https://api.openai.com/v1";
-
-/// How to reach the server.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// With the version, such as [`BASE_URL`] or `http://127.0.0.1:11434/v1`.
-    pub base_url: String,
-    /// Sent as a bearer token; an empty one is not sent, because local servers need none.
-    pub key: Secret,
-    /// How long it may be silent.
-    pub patience: Patience,
-    /// How often a call is tried again.
-    pub retry: Retry,
-}
-
-impl Config {
-    /// A server with the usual patience and retries.
-    pub fn new(base_url: impl Into<String>, key: Secret) -> Self {
-        Self { base_url: base_url.into(), key, patience: Patience::default(), retry: Retry::default() }
-    }
-}
 
 /// The OpenAI-compatible upstream.
 #[derive(Debug, Clone)]
-pub struct OpenAi {
-    http: Http,
-    url: Url,
-    key: HeaderValue,
-    config: Config,
-}
+pub struct OpenAi(Connection);
 
 impl OpenAi {
     /// Sets the upstream up without calling it. Fails when the base URL or the key cannot be used at all.
+    /// An empty key is not sent, because local servers need none.
     pub fn new(config: Config) -> Result<Self, SetupError> {
-        let url = endpoint(&config.base_url, "/chat/completions")?;
-        let key = config.key.header("Bearer ").ok_or(SetupError::Key)?;
-        Ok(Self { http: Http::new()?, url, key, config })
+        Connection::new(config, "/chat/completions", "Bearer ").map(Self)
     }
 }
 
@@ -72,13 +46,14 @@ impl Protocol for OpenAi {
     const REQUEST_ID: &'static str = "x-request-id";
 
     fn request(&self, call: &Call) -> Result<RequestBuilder, Fault> {
-        let dialect = if self.url.host_str() == Some("api.openai.com") {
+        let dialect = if self.0.url.host_str() == Some("api.openai.com") {
             request::Dialect::OpenAi
         } else {
             request::Dialect::Compatible
         };
-        let request = self.http.client().post(self.url.clone()).json(&request::body(call, dialect)?);
-        Ok(if self.config.key.is_empty() { request } else { request.header(AUTHORIZATION, self.key.clone()) })
+        let request = self.0.post().json(&request::body(call, dialect)?);
+        let has_key = !self.0.config.key.is_empty();
+        Ok(if has_key { request.header(AUTHORIZATION, self.0.key.clone()) } else { request })
     }
 
     fn reader(&self, call: &Call) -> Self::Reader {
@@ -93,16 +68,8 @@ impl Protocol for OpenAi {
         Refusal { kind, detail: format!("status {status}: {explained}"), hopeless }
     }
 
-    fn secret(&self) -> &Secret {
-        &self.config.key
-    }
-
-    fn patience(&self) -> Patience {
-        self.config.patience
-    }
-
-    fn retry(&self) -> Retry {
-        self.config.retry
+    fn config(&self) -> &Config {
+        &self.0.config
     }
 }
 

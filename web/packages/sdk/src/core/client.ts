@@ -13,6 +13,7 @@ import type {
   MySubscription,
   Quotas,
   Session,
+  SetUp,
   Ticket,
 } from "./wire.js";
 
@@ -114,6 +115,8 @@ export function createClient(options: ClientOptions = {}) {
     login: (email: string, password: string) =>
       json<Session>("/api/auth/login", { method: "POST", body: { email, password, session: "cookie" } }),
     logout: () => send("/api/auth/logout", { method: "POST" }).then(() => undefined),
+    /** Makes the first operator with the token of the link that a fresh server prints. */
+    setUp: (body: SetUp) => send("/api/setup", { method: "POST", body }).then(() => undefined),
     usage: (call?: CallOptions) => json<Quotas>("/api/usage", call),
     history: (query: HistoryQuery, call?: CallOptions) =>
       json<History>(`/api/usage/history?${new URLSearchParams({ ...query })}`, call),

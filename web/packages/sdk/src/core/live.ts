@@ -72,10 +72,6 @@ export function connectLive(
     if (mine !== newest || ended.signal.aborted) return;
     const opened = new env.WebSocket(liveUrl(client.baseUrl || env.origin, { since: cursor, ticket }));
     socket = opened;
-    // A resumed connection says nothing until something changes, so being let in is the news.
-    opened.onopen = () => {
-      if (socket === opened) live();
-    };
     // A socket that was given up may still speak; only the newest is heard.
     opened.onmessage = (event) => {
       if (socket === opened) receive(JSON.parse(String(event.data)));
@@ -85,20 +81,17 @@ export function connectLive(
     };
   }
 
-  function live() {
+  /** Any message shows that the connection lives; the first one comes at once, if only to say `resumed`. */
+  function receive(message: LiveMessage) {
     watch();
     stopPolling();
     handlers.onState("live");
-  }
-
-  function receive(message: LiveMessage) {
-    live();
     attempt = 0;
     if (message.id) cursor = message.id;
     if (message.type === "resync") cursor = undefined;
     else if (message.type === "snapshot") handlers.onSnapshot(quotasOf(message));
     else if (message.type === "usage.updated") handlers.onQuotas(quotasOf(message));
-    else if (message.type !== "ping") handlers.onMessage?.(message);
+    else if (message.type !== "ping" && message.type !== "resumed") handlers.onMessage?.(message);
   }
 
   /** Starts the count of silence anew; a connection that says nothing for too long is given up. */

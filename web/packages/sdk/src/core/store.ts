@@ -1,4 +1,5 @@
 import type { LiveState } from "./live.js";
+import { observable } from "./observable.js";
 import type { Quota, Quotas } from "./wire.js";
 
 export interface UsageState {
@@ -15,39 +16,30 @@ export type UsageStore = ReturnType<typeof createUsageStore>;
  * order; the highest `version` of a feature wins, so an old answer never turns a meter back.
  */
 export function createUsageStore() {
-  let state: UsageState = { quotas: {}, loaded: false, connection: "reconnecting" };
-  const listeners = new Set<() => void>();
-
-  function set(next: UsageState) {
-    state = next;
-    for (const listener of listeners) listener();
-  }
+  const { get, set, subscribe } = observable<UsageState>({ quotas: {}, loaded: false, connection: "reconnecting" });
 
   return {
-    get: () => state,
-    subscribe(listener: () => void): () => void {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    get,
+    subscribe,
     /** Some features changed; the others stay. */
     merge(quotas: Quotas) {
-      const newer = Object.entries(quotas).filter(([feature, quota]) => isNewer(quota, state.quotas[feature]));
-      if (newer.length > 0) set({ ...state, quotas: { ...state.quotas, ...Object.fromEntries(newer) } });
+      const newer = Object.entries(quotas).filter(([feature, quota]) => isNewer(quota, get().quotas[feature]));
+      if (newer.length > 0) set({ ...get(), quotas: { ...get().quotas, ...Object.fromEntries(newer) } });
     },
     /** The whole set: features that are missing are no longer granted. */
     replace(quotas: Quotas) {
       const kept = Object.entries(quotas).map(([feature, quota]) => {
-        const held = state.quotas[feature];
+        const held = get().quotas[feature];
         return [feature, held && !isNewer(quota, held) ? held : quota] as const;
       });
-      set({ ...state, quotas: Object.fromEntries(kept), loaded: true });
+      set({ ...get(), quotas: Object.fromEntries(kept), loaded: true });
     },
     connection(connection: LiveState) {
-      if (connection !== state.connection) set({ ...state, connection });
+      if (connection !== get().connection) set({ ...get(), connection });
     },
     /** Another user signed in: nothing of the last one may stay. */
     clear() {
-      set({ ...state, quotas: {}, loaded: false });
+      set({ ...get(), quotas: {}, loaded: false });
     },
   };
 }

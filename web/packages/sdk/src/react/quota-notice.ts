@@ -1,4 +1,5 @@
 import type { TollgateError } from "../core/index.js";
+import { observable } from "../core/observable.js";
 
 export interface QuotaNoticeState {
   problem: TollgateError | null;
@@ -13,21 +14,12 @@ const NOTHING: QuotaNoticeState = { problem: null, retry: null };
 
 /** Remembers the last quota refusal until the user has seen it, wherever on the page it happened. */
 export function createQuotaNotice() {
-  let state = NOTHING;
+  const { get, set, subscribe } = observable(NOTHING);
   let dismissed = { feature: "", at: Number.NEGATIVE_INFINITY };
-  const listeners = new Set<() => void>();
-
-  function set(next: QuotaNoticeState) {
-    state = next;
-    for (const listener of listeners) listener();
-  }
 
   return {
-    get: () => state,
-    subscribe(listener: () => void): () => void {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    get,
+    subscribe,
     /** A call was refused. The same feature does not interrupt twice within a minute. */
     report(problem: TollgateError, retry?: () => void) {
       const quiet = dismissed.feature === problem.quota?.feature && Date.now() - dismissed.at < QUIET_MS;
@@ -38,7 +30,7 @@ export function createQuotaNotice() {
       set({ problem, retry: retry ?? null });
     },
     dismiss() {
-      dismissed = { feature: state.problem?.quota?.feature ?? "", at: Date.now() };
+      dismissed = { feature: get().problem?.quota?.feature ?? "", at: Date.now() };
       set(NOTHING);
     },
   };
