@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::app::customer::Customers;
 use crate::app::decision::Decisions;
+use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
 use crate::app::password::Passwords;
 use crate::app::seal::MasterKey;
@@ -40,6 +41,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Hashes passwords, a few at once.
     pub passwords: Passwords,
+    /// Uses that were allowed while the store was away.
+    pub fail_open: FailOpen,
     /// Keeps explanations of refusals.
     pub decisions: Decisions,
     /// Seals secrets.
@@ -111,6 +114,8 @@ pub enum Actor {
         customer: CustomerId,
         /// What it may do.
         scopes: Arc<[Scope]>,
+        /// When its token ends.
+        until: Timestamp,
     },
     /// The product itself: jobs, demo data, the command line.
     System,

@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::customer::Customers;
+use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
 use crate::app::session::Sessions;
 use crate::app::tenant::Tenants;
-use crate::app::{decision, job, password, setup};
+use crate::app::{decision, fail_open, job, password, setup};
 use crate::cx::{App, Cx, Options, clock, now};
 use crate::error::{Code, Error, Result};
 use crate::live::Hub;
@@ -76,6 +77,7 @@ pub async fn start(settings: &Settings) -> Result<Running> {
         customers: Customers::default(),
         keys: Keys::default(),
         sessions: Sessions::default(),
+        fail_open: FailOpen::default(),
         live: Hub::default(),
         stopping: CancellationToken::new(),
         options: settings.options.clone(),
@@ -114,6 +116,7 @@ impl Running {
         let app = self.app.clone();
         app.tasks.spawn(follow_gate(app.clone()));
         app.tasks.spawn(follow_other_nodes(app.clone()));
+        app.tasks.spawn(fail_open::record_for_ever(app.clone()));
         app.tasks.spawn(tick_for_ever(app.clone()));
         app.tasks.spawn(keep_up(app.clone(), self.figures.clone()));
         app.tasks.spawn(wait_for_signal(app.stopping.clone()));

@@ -274,10 +274,12 @@ pub async fn find_result(
     Ok(row.map(|(sealed,)| sealed))
 }
 
-/// Drops results, decisions and idempotency keys whose time is over. Answers how many rows.
+/// Drops results, decisions and idempotency keys whose time is over; the keys of what the product itself does once
+/// (`request_hash` 0), such as a reversal, stay. Answers how many rows.
 pub async fn drop_expired(tx: &mut Tx, now: Timestamp, keys_before: Timestamp) -> Result<u64> {
     let results = sql!("DELETE FROM ai_result WHERE expires_at <= $1").bind(now).execute(&mut *tx).await?;
     let decisions = sql!("DELETE FROM decision WHERE at < $1").bind(keys_before).execute(&mut *tx).await?;
-    let keys = sql!("DELETE FROM idempotency WHERE at < $1").bind(keys_before).execute(tx).await?;
+    let keys =
+        sql!("DELETE FROM idempotency WHERE at < $1 AND request_hash <> 0").bind(keys_before).execute(tx).await?;
     Ok(results + decisions + keys)
 }

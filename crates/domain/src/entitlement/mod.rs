@@ -182,6 +182,8 @@ pub struct Entitlement {
     pub grants: Vec<(CounterKey, i64)>,
     /// From this instant on the entitlement must be resolved anew.
     pub valid_until: Option<Timestamp>,
+    /// Units that may be used while the store is away, recorded afterwards.
+    pub fail_open: i64,
     /// Version of the config behind it: the newer of catalog and customer.
     pub version: i64,
     /// Where the limit comes from, for the explanation of a refusal.
@@ -255,6 +257,7 @@ pub fn resolve_or_nothing(catalog: &Catalog, customer: &Customer, key: &FeatureK
         plan_key: CounterKey::plan(key, Period::FOREVER),
         grants: Vec::new(),
         valid_until: Some(now),
+        fail_open: 0,
         version: catalog.epoch.max(customer.version),
         origin: Origin::default(),
     })
@@ -308,6 +311,7 @@ fn entitle(
         plan_key: CounterKey::plan(&feature.key, period),
         grants: grants.iter().map(|g| (CounterKey::grant(&feature.key, &g.id), g.amount)).collect(),
         valid_until: access_end(customer, valid_until),
+        fail_open: granted.fail_open,
         version: catalog.epoch.max(customer.version),
         origin,
     })

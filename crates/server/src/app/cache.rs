@@ -21,6 +21,12 @@ impl<V: Clone> Believed<V> {
         (since <= now && now < since.plus_seconds(self.seconds)).then_some(value)
     }
 
+    /// A value whose time is over, for when it cannot be checked anew, as long as it is not older than `seconds`.
+    pub fn get_old(&self, name: &str, now: Timestamp, seconds: i64) -> Option<V> {
+        let (since, value) = self.values.get(name)?;
+        (since <= now && now < since.plus_seconds(seconds)).then_some(value)
+    }
+
     /// Puts a value in.
     pub fn put(&self, name: &str, value: V, now: Timestamp) {
         self.values.insert(name.to_owned(), (now, value));
@@ -45,6 +51,8 @@ mod tests {
         assert_eq!(believed.get("a", at(104)), Some(1));
         assert_eq!(believed.get("a", at(105)), None);
         assert_eq!(believed.get("a", at(99)), None, "a clock that was set back");
+        assert_eq!(believed.get_old("a", at(105), 10), Some(1));
+        assert_eq!(believed.get_old("a", at(110), 10), None);
         assert_eq!(believed.get("b", at(100)), None);
         believed.clear();
         assert_eq!(believed.get("a", at(100)), None);

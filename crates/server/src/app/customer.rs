@@ -81,10 +81,14 @@ impl Default for Customers {
 }
 
 impl Customers {
+    /// A customer by id or external id, if memory has it.
+    pub fn known(&self, cx: &Cx, name: &str) -> Option<Arc<Account>> {
+        self.accounts.get(&Name(cx.tenant.id(), name)).filter(|account| account.epoch == cx.tenant.row.epoch)
+    }
+
     /// A customer by id or external id, as memory has it. May be stale: the gate finds out.
     pub async fn get(&self, cx: &Cx, name: &str) -> Result<Arc<Account>> {
-        let known = self.accounts.get(&Name(cx.tenant.id(), name));
-        match known.filter(|account| account.epoch == cx.tenant.row.epoch) {
+        match self.known(cx, name) {
             Some(account) => Ok(account),
             // Boxed, because a request that finds its customer here should not carry the room to read one.
             None => Box::pin(self.reload(cx, name)).await,

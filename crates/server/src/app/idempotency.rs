@@ -21,10 +21,12 @@ pub fn of_request(cx: &Cx, route: &str, key: &str, body: &impl Serialize) -> Res
         None => cx.actor.name(),
     };
     let body = serde_json::to_vec(body).map_err(Error::internal)?;
-    Ok(Idempotency { key: name(&scope, route, key), request_hash: i64::from_be_bytes(first(&digest(&[&body]))) })
+    let hash = i64::from_be_bytes(first(&digest(&[&body])));
+    // 0 is for what the product itself does.
+    Ok(Idempotency { key: name(&scope, route, key), request_hash: if hash == 0 { 1 } else { hash } })
 }
 
-/// The identity of something that the product itself does at most once.
+/// The identity of something that the product itself does at most once, ever: its key is not dropped with age.
 pub fn internal(key: &str) -> Idempotency {
     Idempotency { key: name("system", "internal", key), request_hash: 0 }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use store::key::KeyRow;
 
 use super::cache::Believed;
-use super::{audit, seal};
+use super::{audit, fail_open, seal};
 use crate::cx::{Actor, App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -19,6 +19,8 @@ const CHECK_CHARS: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// A checked key is believed for so long; a revocation on another node takes at most that.
 const BELIEVED_SECONDS: i64 = 5;
+/// A key that was good is believed for so long while the store, which could say otherwise, is away.
+const UNCHECKED_SECONDS_MAX: i64 = 900;
 const KEYS_MAX: usize = 10_000;
 /// The last use is noted this often.
 const TOUCH_MICROS: i64 = 60_000_000;
@@ -54,7 +56,15 @@ pub async fn verify(app: &App, secret: &str, now: Timestamp) -> Result<Option<(T
         return Ok(runs.then(|| (good.tenant.clone(), good.actor.clone())));
     }
     // Boxed, because a request whose key is known should not carry the room to read one.
-    Box::pin(look_up(app, secret, now)).await
+    match Box::pin(look_up(app, secret, now)).await {
+        Err(error) if fail_open::is_away(&error) => {
+            // With the store away only what fails open can be done with it.
+            let known = app.keys.0.get_old(secret, now, UNCHECKED_SECONDS_MAX);
+            let good = known.filter(|good| good.expires_at.is_none_or(|at| now < at)).ok_or(error)?;
+            Ok(Some((good.tenant.clone(), good.actor.clone())))
+        }
+        checked => checked,
+    }
 }
 
 async fn look_up(app: &App, secret: &str, now: Timestamp) -> Result<Option<(TenantId, Actor)>> {

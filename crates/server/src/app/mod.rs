@@ -11,6 +11,7 @@ pub mod customer;
 pub mod decision;
 pub mod demo;
 pub mod doctor;
+pub mod fail_open;
 pub mod idempotency;
 pub mod job;
 pub mod key;

@@ -53,6 +53,9 @@ struct Claims {
     scopes: Vec<Scope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
+    /// In a ticket: when the token ends that it was made with, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<i64>,
 }
 
 /// A token that was checked.
@@ -123,7 +126,8 @@ impl Tokens {
                 cus: customer.clone(),
                 ..blank(tenant, user.as_str(), now, TICKET_SECONDS)
             },
-            Actor::Browser { customer, scopes } => Claims {
+            Actor::Browser { customer, scopes, until } => Claims {
+                end: Some(until.as_micros().div_euclid(1_000_000)),
                 cus: Some(customer.clone()),
                 scopes: scopes.to_vec(),
                 ..blank(tenant, customer.as_str(), now, TICKET_SECONDS)
@@ -219,6 +223,7 @@ fn blank(tenant: &TenantId, subject: &str, now: Timestamp, seconds: i64) -> Clai
         cus: None,
         scopes: Vec::new(),
         origin: None,
+        end: None,
     }
 }
 
@@ -232,7 +237,10 @@ fn read(claims: Claims) -> Option<Verified> {
             customer: claims.cus,
             session: SessionId::parse(&session).ok()?,
         },
-        (None, None) => Actor::Browser { customer: claims.cus?, scopes: claims.scopes.into() },
+        (None, None) => {
+            let until = claims.end.map_or(expires_at, |end| Timestamp::EPOCH.plus_seconds(end));
+            Actor::Browser { customer: claims.cus?, scopes: claims.scopes.into(), until }
+        }
         _ => return None,
     };
     Some(Verified { tenant, actor, expires_at, origin: claims.origin })

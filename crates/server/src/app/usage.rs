@@ -12,7 +12,7 @@ use domain::usage::AMOUNT_MAX;
 use store::gate::{Answer, Command, Done, Held, Idempotency, Item, Operation};
 
 use super::customer::{self, Account};
-use super::refusal;
+use super::{fail_open, refusal};
 use crate::cx::{Actor, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 use crate::limits::ITEMS_MAX;
@@ -50,7 +50,14 @@ impl From<Error> for Unprepared {
 /// Uses features, all of an action's or none.
 pub async fn consume(cx: &Cx, action: &Action) -> Result<Done> {
     let customer = acting_for(cx, action.customer.as_deref())?;
-    submit(cx, &customer, action, |cx, account| Ok(Command::Consume(items(cx, account, &action.items)?))).await
+    let decided = submit(cx, &customer, action, |cx, account| Ok(Command::Consume(items(cx, account, &action.items)?)));
+    match decided.await {
+        Err(error) if fail_open::is_away(&error) => {
+            let account = cx.app.customers.known(cx, &customer);
+            account.and_then(|account| fail_open::allow(cx, &account, action)).unwrap_or(Err(error))
+        }
+        decided => decided,
+    }
 }
 
 /// Reads the customers of a batch into memory, so that its actions reach the gate in their order: one that had to wait
@@ -249,7 +256,8 @@ fn too_large(feature: &FeatureKey) -> Error {
     Error::field("/items", format!("{feature}: use at most {AMOUNT_MAX}"))
 }
 
-fn items(cx: &Cx, account: &Account, asked: &[(FeatureKey, i64)]) -> Result<Vec<Item>, Unprepared> {
+/// The items of an action, each feature once, with what the customer may use of it.
+pub fn items(cx: &Cx, account: &Account, asked: &[(FeatureKey, i64)]) -> Result<Vec<Item>, Unprepared> {
     let mut items = Vec::with_capacity(asked.len());
     let mut worst: Option<(FeatureKey, Barred)> = None;
     for (feature, amount) in asked {
@@ -284,6 +292,13 @@ fn items(cx: &Cx, account: &Account, asked: &[(FeatureKey, i64)]) -> Result<Vec<
     Ok(distinct)
 }
 
+/// The same for what was used already: also where nothing is granted any more.
+pub fn items_or_nothing(cx: &Cx, account: &Account, used: &[(FeatureKey, i64)]) -> Vec<Item> {
+    let granted =
+        |feature| Arc::new(resolve_or_nothing(&cx.tenant.catalog, &account.customer, feature, cx.tenant_now()));
+    merged(used).unwrap_or_default().iter().map(|(feature, amount)| (granted(feature), *amount)).collect()
+}
+
 fn gauge(cx: &Cx, account: &Account, feature: &FeatureKey) -> Result<Arc<Entitlement>, Unprepared> {
     let entitlement = account.entitlement(cx, feature).map_err(|barred| Unprepared::Barred(feature.clone(), barred))?;
     if entitlement.kind != domain::catalog::FeatureKind::Gauge {
@@ -316,7 +331,7 @@ fn held_items(cx: &Cx, account: &Account, held: &Held, used: &[(FeatureKey, i64)
 }
 
 /// Prepares an operation, hands it to the gate, and prepares it again as long as the limits moved meanwhile.
-async fn submit(
+pub async fn submit(
     cx: &Cx,
     customer: &str,
     action: &Action,
@@ -369,14 +384,19 @@ async fn submit_with(
     Err(Error::new(Code::Unavailable, "The catalog changes faster than it can be read; try again.").retry_after(1))
 }
 
+/// The error for a key that came with another body before.
+pub fn key_reused() -> Error {
+    Error::new(
+        Code::IdempotencyKeyReused,
+        "This Idempotency-Key came with another body before; use a new key for a new request.",
+    )
+}
+
 fn conclude(cx: &Cx, account: &Account, answer: Answer) -> Result<Done> {
     match answer {
         Answer::Done(done) => Ok(done),
         Answer::Refused(refused) => Err(refusal::refused(cx, account, &refused)),
-        Answer::KeyReused => Err(Error::new(
-            Code::IdempotencyKeyReused,
-            "This Idempotency-Key came with another body before; use a new key for a new request.",
-        )),
+        Answer::KeyReused => Err(key_reused()),
         Answer::Ended(State::Released | State::Expired) => {
             Ok(Done { event: None, quotas: Vec::new(), overrun: 0, replayed: true, reservation: None })
         }

@@ -268,5 +268,8 @@ pub async fn still_good(cx: &Cx) -> bool {
     if let Actor::Key { key, .. } = &cx.actor {
         return key::is_good(cx, key).await.unwrap_or(false);
     }
+    if let Actor::Browser { until, .. } = &cx.actor {
+        return now() < *until;
+    }
     session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await.is_ok_and(|actor| actor.is_some())
 }

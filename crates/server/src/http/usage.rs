@@ -133,7 +133,8 @@ pub struct AdjustBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recorded {
-    /// The event; the same again for a retry with the same key.
+    /// The event; the same again for a retry with the same key. Null when nothing is recorded (a check), or not yet: a
+    /// feature that fails open was used while the store is away, and then no quotas are known either.
     #[schema(value_type = Option<String>, required, example = "evt_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     id: Option<EventId>,
     /// Always true: a refusal is a problem.

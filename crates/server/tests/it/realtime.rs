@@ -75,6 +75,22 @@ fn update(message: &Value) -> (Vec<&String>, &Value) {
 }
 
 #[test]
+fn the_socket_of_a_minted_token_ends_with_the_token_also_when_a_ticket_opened_it() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let (_, key) = server.key_of("halisoft", &["customers:write", "tokens:mint"]).await;
+        server.customer(&key, "acme", "starter").await;
+        let mint = json!({ "customer": "acme", "scopes": ["usage:read"], "ttlSeconds": 3 });
+        let token = server.post("/api/tokens", &key, mint).await.text_at("/token");
+        let ticket = server.post("/api/realtime/ticket", &token, json!({})).await.text_at("/ticket");
+        let by_token = Live::open(&server, &token, "").await;
+        let by_ticket = Live::try_open(&server, &format!("?ticket={ticket}"), &[]).await.expect("it opens");
+        assert_eq!(by_token.close_code().await, Some(1008));
+        assert_eq!(by_ticket.close_code().await, Some(1008));
+    });
+}
+
+#[test]
 fn a_socket_begins_with_a_snapshot_and_tells_each_change_of_its_customer_alone() {
     on_both(async |database: Database| {
         let server = Server::demo(&database);

@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::books::Books;
 use crate::chance::{Chance, rounds};
 use crate::load::{Orders, Reply, SCOPES, Target, Writers, count, customers, send_again};
@@ -132,5 +134,48 @@ fn a_server_outlives_the_death_of_its_postgres_and_loses_nothing() {
         assert!(server.stop().success());
         assert_books_are_right(&database, folder.path());
         println!("PostgreSQL killed: {deaths} deaths, {acknowledged} acknowledged, {away} told to come back");
+    });
+}
+
+#[test]
+fn a_feature_that_fails_open_allows_its_few_while_the_store_is_away_and_records_them_afterwards() {
+    on_sqlite(|| async {
+        let cluster = Cluster::start();
+        admin(&cluster.url, "CREATE DATABASE open").await;
+        let database = Database::Postgres(cluster.url.replace("/postgres", "/open"));
+        let Database::Postgres(url) = &database else { panic!("it is PostgreSQL") };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        admin(url, "UPDATE plan_feature SET fail_open = 3 WHERE feature = 'risk_assessment'").await;
+        admin(url, "UPDATE tenant SET epoch = epoch + 1").await;
+        let key = server.key(&SCOPES).await;
+        server.customer(&key, "acme", "starter").await;
+        let body = |feature: &str, amount: i64| json!({ "customer": "acme", "items": [{ "feature": feature, "amount": amount }] });
+        let risk = |amount| body("risk_assessment", amount);
+        assert_eq!(server.consume(&key, &risk(1), "before").await.status, 200);
+
+        cluster.kill();
+        ready_says(&server, 503).await;
+        let allowed = server.consume(&key, &risk(2), "k1").await;
+        assert_eq!(allowed.status, 200, "{allowed:?}");
+        assert_eq!(
+            (&allowed.body["allowed"], &allowed.body["id"], &allowed.body["quotas"]),
+            (&json!(true), &Value::Null, &json!({}))
+        );
+        assert_eq!(server.consume(&key, &risk(2), "k1").await.status, 200, "a retry is the same use");
+        server.consume(&key, &risk(1), "k1").await.assert_problem(422, "idempotency-key-reused");
+        server.consume(&key, &risk(2), "k2").await.assert_problem(503, "unavailable");
+        server.consume(&key, &body("invoice_ocr", 1), "k3").await.assert_problem(503, "unavailable");
+        assert_eq!(server.consume(&key, &risk(1), "k4").await.status, 200);
+
+        cluster.run("start");
+        ready_says(&server, 200).await;
+        let recorded =
+            async { while server.get("/api/usage?customer=acme", &key).await.body["risk_assessment"]["used"] != 4 {} };
+        tokio::time::timeout(NOTICED_WITHIN, recorded).await.expect("what was allowed is recorded");
+        let again = server.consume(&key, &risk(2), "k1").await;
+        assert_eq!((again.status, again.headers.contains_key("idempotency-replayed")), (200, true));
+        assert!(server.stop().success());
+        assert_books_are_right(&database, folder.path());
     });
 }

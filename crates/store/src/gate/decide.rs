@@ -38,7 +38,7 @@ pub(super) fn keys(command: &Command) -> Vec<CounterKey> {
     let of_holds = |held: &Held, keys: &mut Vec<CounterKey>| keys.extend(held.holds.iter().map(|h| h.key.clone()));
     match command {
         Command::Read(entitlements) => keys.extend(entitlements.iter().flat_map(|e| e.counter_keys()).cloned()),
-        Command::Check(items) | Command::Consume(items) | Command::Reserve { items, .. } => {
+        Command::Check(items) | Command::Consume(items) | Command::Record(items) | Command::Reserve { items, .. } => {
             of_items(items, &mut keys);
         }
         Command::Settle { reservation, items } | Command::Release { reservation, items } => {
@@ -61,7 +61,7 @@ pub(super) fn keys(command: &Command) -> Vec<CounterKey> {
 pub(super) const fn kind(command: &Command) -> &'static str {
     match command {
         Command::Read(_) | Command::Check(_) => "read",
-        Command::Consume(_) => "consume",
+        Command::Consume(_) | Command::Record(_) => "consume",
         Command::Reserve { .. } => "reserve",
         Command::Settle { .. } => "settle",
         Command::Release { .. } => "release",
@@ -81,6 +81,7 @@ pub(super) const fn ends(command: &Command) -> Option<&Held> {
         Command::Read(_)
         | Command::Check(_)
         | Command::Consume(_)
+        | Command::Record(_)
         | Command::Reserve { .. }
         | Command::SetGauge(_)
         | Command::AdjustGauge(_)
@@ -108,6 +109,7 @@ pub(super) fn decide(command: &Command, state: State, book: &Book, now: Timestam
             use_now(items).map(|lines| Decision { quotas: quotas(&lines), lines: Vec::new(), reservation: None })
         }
         Command::Consume(items) => use_now(items).map(recorded),
+        Command::Record(items) => usage::record(&borrow(items), book, now).map(recorded),
         Command::Reserve { items, expires_at, .. } => {
             let lines = usage::admit(&borrow(items), Draw::Hold(*expires_at), book, now)?;
             let open = ReservationChange::Open(reservation::holds(&lines));

@@ -92,6 +92,8 @@ pub enum Command {
     Check(Vec<Item>),
     /// Use.
     Consume(Vec<Item>),
+    /// Record a use that was allowed while nothing could be decided, in full.
+    Record(Vec<Item>),
     /// Hold.
     Reserve {
         /// What.

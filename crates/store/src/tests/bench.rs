@@ -258,6 +258,7 @@ fn entitlement(feature: &str, limit: Option<i64>, limit_type: LimitType) -> Enti
         plan_key: CounterKey::plan(&feature, period),
         grants: Vec::new(),
         valid_until: period.end,
+        fail_open: 0,
         version: 0,
         origin: Origin::default(),
         feature,

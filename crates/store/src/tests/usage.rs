@@ -7,7 +7,7 @@ use super::bench::*;
 use super::fresh::{on_both, on_postgres};
 use crate::gate::{Change, Command, Gate, Operation};
 use crate::rollup::{HourRow, follow, history};
-use crate::usage::{batches_after, changes_of, drop_old_batches, first_batches, last_batches};
+use crate::usage::{batches_after, changes_of, drop_expired, drop_old_batches, first_batches, last_batches};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -18,6 +18,19 @@ async fn hours(bench: &Bench, feature: &str, from: Timestamp, to: Timestamp) -> 
 }
 
 on_both! {
+    async fn a_clients_key_is_dropped_with_age_and_the_products_own_never(location) {
+        let bench = Bench::new(location).await;
+        let calls = || Command::Consume(vec![item(&hard("calls", 9), 1)]);
+        let clients = bench.answer(bench.keyed("client", 1, calls())).await;
+        let own = bench.answer(bench.keyed("own", 0, calls())).await;
+        let mut tx = bench.db.begin().await.expect("it begins");
+        let before = bench.now.plus_seconds(1);
+        assert_eq!(drop_expired(&mut tx, before, before).await.expect("it drops"), 1);
+        tx.commit().await.expect("it commits");
+        assert_ne!(event(&bench.answer(bench.keyed("client", 1, calls())).await), event(&clients));
+        assert_eq!(bench.answer(bench.keyed("own", 0, calls())).await, replay_of(&own));
+    }
+
     async fn history_is_the_same_before_during_and_after_it_is_summed(location) {
         let mut bench = Bench::new(location).await;
         let (calls, storage) = (unlimited("calls"), gauge("storage", 100));
