@@ -2,17 +2,17 @@
 import { join } from "node:path";
 import { cpuMicros, run } from "./process.mjs";
 
-const script = join(import.meta.dirname, "../consume.lua");
+const bench = join(import.meta.dirname, "..");
 
 /** Connections are shared out evenly over the contestant's servers. */
-export async function round(contestant, { connections, seconds, subjects, hot }) {
+export async function round(contestant, { connections, seconds, subjects, hot, script = "consume.lua" }) {
   const { urls, pids, key } = contestant;
   const each = Math.max(1, Math.floor(connections / urls.length));
   const threads = Math.min(each, urls.length > 1 ? 1 : 2);
   const before = cpuMicros(pids);
   const results = await Promise.all(
     urls.map(async (url) => {
-      const args = [`-t${threads}`, `-c${each}`, `-d${seconds}s`, "--timeout", "10s", "-s", script, url];
+      const args = [`-t${threads}`, `-c${each}`, `-d${seconds}s`, "--timeout", "10s", "-s", join(bench, script), url];
       const printed = await run("wrk", [...args, "--", String(subjects), hot ? "1" : "0", key ?? ""], {
         limitMs: (seconds + 30) * 1000,
       });

@@ -40,17 +40,43 @@ export async function hot(context) {
 export async function single(context) {
   const all = (await everyone(context)).filter(({ urls }) => urls.length === 1);
   const { rounds, seconds, subjects, folder } = context;
-  const syncs = [];
-  const [first, ...others] = all;
-  const withDisk = [{ ...first, beforeRound: () => syncs.push(...rawSyncs(folder)) }, ...others];
-  const results = await compare(withDisk, rounds, { connections: 1, seconds, subjects, hot: false });
-  syncs.sort((a, b) => a - b);
-  const sync = { p50: syncs[Math.floor(syncs.length / 2)], p99: syncs[Math.floor(syncs.length * 0.99)] };
+  const options = { connections: 1, seconds, subjects, hot: false };
+  const { sync, results } = await besideTheDisk(all, folder, (withDisk) => compare(withDisk, rounds, options));
   const row = ({ label, p50, p99 }) => [label, milliseconds(p50), milliseconds(p99), (p50 / sync.p50).toFixed(1)];
   return table(
     ["contestant", "p50 ms", "p99 ms", "p50 ÷ one raw fdatasync"],
     [row({ label: "raw fdatasync of a 4 KiB append", ...sync }), ...results.map(row)],
   );
+}
+
+/** One AI call after the other: what the gate adds to the demo upstream's own time. */
+export async function ai(context) {
+  const names = ["ceiling", "sqlite", "postgres"];
+  const all = (await everyone(context)).filter(({ name }) => names.includes(name));
+  const { rounds, seconds, subjects, folder } = context;
+  const options = { connections: 1, seconds, subjects, hot: false, script: "analyze.lua" };
+  const { sync, results } = await besideTheDisk(all, folder, (withDisk) => compare(withDisk, rounds, options));
+  const without = results.find(({ name }) => name === "ceiling");
+  const row = ({ label, p50, p99, failed }) => [
+    failed > 0 ? `${label} (**${failed} failed**)` : label,
+    milliseconds(p50),
+    milliseconds(p99),
+    milliseconds(p50 - without.p50),
+    milliseconds(p99 - without.p99),
+  ];
+  const rows = results.map((result) =>
+    row(result === without ? { ...result, label: "the same call without the gate" } : result),
+  );
+  const disk = ["raw fdatasync of a 4 KiB append", milliseconds(sync.p50), milliseconds(sync.p99), "", ""];
+  return table(["contestant", "p50 ms", "p99 ms", "p50 added", "p99 added"], [...rows, disk]);
+}
+
+/** Measures contestants, and the disk's own syncs before each round. */
+async function besideTheDisk([first, ...others], folder, measure) {
+  const syncs = [];
+  const results = await measure([{ ...first, beforeRound: () => syncs.push(...rawSyncs(folder)) }, ...others]);
+  syncs.sort((a, b) => a - b);
+  return { sync: { p50: syncs[Math.floor(syncs.length / 2)], p99: syncs[Math.floor(syncs.length * 0.99)] }, results };
 }
 
 function rawSyncs(folder) {

@@ -20,7 +20,7 @@ export async function setUp({ binary, folder, databaseUrl, subjects }) {
   const server = await serve({ binary, folder, databaseUrl });
   try {
     const { accessToken } = await call(server.url, "/api/auth/login", { email: "admin@halisoft.example", password });
-    const scopes = ["usage:write", "usage:read", "customers:write"];
+    const scopes = ["usage:write", "usage:read", "customers:write", "ai:run"];
     const { key } = await call(server.url, "/api/admin/keys", { name: "bench", scopes }, accessToken);
     await makeCustomers(server.url, key, subjects);
     return { server, key };

@@ -2,6 +2,7 @@
 //! answer of the same shape, and nothing decided or recorded.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{Request, StatusCode};
@@ -9,8 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use hyper::body::Incoming;
+use providers::llm::{Call, Demo, Part, Upstream as _};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -82,12 +86,38 @@ async fn answer(body: Bytes) -> Response {
     Json(Recorded { id: action.customer.unwrap_or_default(), allowed: true, quotas }).into_response()
 }
 
+/// An AI call without the gate: the demo's rules alone on the same input.
+async fn analyze(body: Bytes) -> Response {
+    let Ok(input) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST.into_response() };
+    let text = input.get("invoiceData").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let call = Call {
+        model: "demo".to_owned(),
+        api_version: None,
+        system: String::new(),
+        parts: vec![Part::Text(text)],
+        output_schema: None,
+        max_output_tokens: 4_096,
+        component: "invoice_ocr".to_owned(),
+        action: "analyze".to_owned(),
+        input,
+        request_id: String::new(),
+        timeout: Duration::from_mins(1),
+    };
+    let (pieces, mut reading) = mpsc::channel(16);
+    let reader = async { while reading.recv().await.is_some() {} };
+    match tokio::join!(Demo.run(&call, pieces), reader).0 {
+        Ok(answer) => Json(serde_json::json!({ "result": answer.output })).into_response(),
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
+
 /// Serves until it is killed.
 pub async fn serve(address: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(address).await.map_err(Error::internal)?;
     announce(&listener)?;
     let router = Router::new()
         .route("/api/usage/consume", post(answer))
+        .route("/api/ai/invoice-ocr/analyze", post(analyze))
         .route("/healthz", axum::routing::get(|| async { "ok" }));
     let answer = move |request: Request<Incoming>| {
         let answered = router.clone().oneshot(request);
