@@ -11,13 +11,17 @@ use super::support::{Answer, Database, Server, on_both};
 const KEY: &str = "sk-ant-test-0123456789";
 const PATH: &str = "/api/ai/summarizer/summarize";
 
-fn input() -> Value {
+pub fn input() -> Value {
     json!({ "text": "The bridge is closed to cars. Buses take the tunnel." })
 }
 
+/// What makes a server use a fake upstream.
+pub fn environment(fake: &Fake) -> [(&str, &str); 2] {
+    [("TOLLGATE_ANTHROPIC_API_KEY", KEY), ("TOLLGATE_ANTHROPIC_BASE_URL", fake.url.as_str())]
+}
+
 async fn start(database: &Database, fake: &Fake) -> (Server, String) {
-    let environment = [("TOLLGATE_ANTHROPIC_API_KEY", KEY), ("TOLLGATE_ANTHROPIC_BASE_URL", fake.url.as_str())];
-    let server = Server::demo_with(database, &environment);
+    let server = Server::demo_with(database, &environment(fake));
     let pro = server.sign_in("pro@studio.example").await;
     (server, pro)
 }
@@ -52,7 +56,7 @@ fn good() -> Vec<Do> {
     answer_of(&json!({ "input_tokens": 10, "output_tokens": 1 }), RESULT, 9)
 }
 
-fn refused(code: u16) -> Vec<Do> {
+pub fn refused(code: u16) -> Vec<Do> {
     let body = json!({ "type": "error", "error": { "type": "some_error", "message": format!("no {KEY}") } });
     vec![Do::Send(status(code, "retry-after: 0\r\n", &body.to_string()))]
 }
@@ -79,8 +83,7 @@ fn a_structured_answer_comes_through_the_tool_and_its_cost_stands_on_the_event()
         let large = json!({ "input_tokens": 150_000, "output_tokens": 1 });
         let fake = Fake::start(vec![answer_of(&cached, RESULT, 9), answer_of(&large, RESULT, 1_000)]).await;
         let folder = tempfile::tempdir().expect("a folder");
-        let environment = [("TOLLGATE_ANTHROPIC_API_KEY", KEY), ("TOLLGATE_ANTHROPIC_BASE_URL", fake.url.as_str())];
-        let server = Server::start(&database, folder.path(), &["--demo"], &environment);
+        let server = Server::start(&database, folder.path(), &["--demo"], &environment(&fake));
         let pro = server.sign_in("pro@studio.example").await;
         let answer = server.post(PATH, &pro, input()).await;
         answer.assert_ok(200);

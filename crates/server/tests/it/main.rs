@@ -11,6 +11,7 @@ mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
 mod fake;
 mod gate;
+mod granted;
 mod holds;
 mod input;
 mod key;
