@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Message, RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages";
 import { test } from "./test";
 
 /** One call of the model, whose answer the test writes piece by piece. */
@@ -52,21 +53,57 @@ export function useModel(): () => Model {
   };
 }
 
+const message: Message = {
+  id: "msg_1",
+  type: "message",
+  role: "assistant",
+  model: "claude-e2e",
+  container: null,
+  content: [],
+  diagnostics: null,
+  stop_details: null,
+  stop_reason: null,
+  stop_sequence: null,
+  usage: {
+    cache_creation: null,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: 0,
+    inference_geo: null,
+    input_tokens: 12,
+    output_tokens: 1,
+    output_tokens_details: null,
+    server_tool_use: null,
+    service_tier: "standard",
+    speed: null,
+  },
+};
+
 function answer(response: ServerResponse): Call {
-  const send = (event: { type: string } & Record<string, unknown>) =>
+  // The official package's own type: what is written here is what its users read from the real service.
+  const send = (event: RawMessageStreamEvent) =>
     response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   const gone = once(response, "close").then(() => undefined);
-  const usage = { input_tokens: 12, output_tokens: 1 };
-  const block = { type: "text", text: "" };
   response.writeHead(200, { "content-type": "text/event-stream" });
-  send({ type: "message_start", message: { id: "msg_1", model: "claude-e2e", usage } });
-  send({ type: "content_block_start", index: 0, content_block: block });
+  send({ type: "message_start", message });
+  send({ type: "content_block_start", index: 0, content_block: { type: "text", text: "", citations: null } });
   return {
     gone,
     write: (text) => send({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } }),
     end() {
       send({ type: "content_block_stop", index: 0 });
-      send({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 9 } });
+      const { cache_creation_input_tokens, cache_read_input_tokens, input_tokens } = message.usage;
+      send({
+        type: "message_delta",
+        delta: { container: null, stop_details: null, stop_reason: "end_turn", stop_sequence: null },
+        usage: {
+          cache_creation_input_tokens,
+          cache_read_input_tokens,
+          input_tokens,
+          output_tokens: 9,
+          output_tokens_details: null,
+          server_tool_use: null,
+        },
+      });
       send({ type: "message_stop" });
       response.end();
     },
