@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { start } from "./process.mjs";
-import { serve, setUp, sqliteUrl } from "./tollgate.mjs";
+import { serve, setUp, sqliteUrl, warmUp } from "./tollgate.mjs";
 
 const bench = join(import.meta.dirname, "..");
 
@@ -30,6 +30,7 @@ export async function twoNodes(context) {
   const first = await postgres(context, "nodes");
   const folder = join(context.folder, "second");
   const second = await serve({ binary: context.binary, folder, databaseUrl: first.databaseUrl });
+  await warmUp(second.url, first.key, context.subjects);
   return {
     ...first,
     label: "Tollgate, two nodes on one PostgreSQL",

@@ -6,7 +6,7 @@ import * as contestants from "./contestants.mjs";
 import { compare, median, round } from "./load.mjs";
 import { residentMegabytes, sleep, stop } from "./process.mjs";
 import { comparison, milliseconds, table, whole } from "./report.mjs";
-import { serve, sqliteUrl } from "./tollgate.mjs";
+import { serve, sqliteUrl, warmUp } from "./tollgate.mjs";
 
 const CONNECTIONS = 64;
 
@@ -125,6 +125,7 @@ export async function stored(context) {
     await Promise.all(full.servers.map(stop));
     await fill({ databaseUrl: full.databaseUrl ?? sqliteUrl(full.home), events: storedEvents });
     const again = await restart(context, full);
+    await warmUp(again.url, full.key, subjects);
     const pids = [again.pid, ...(full.databaseUrl ? [context.cluster.pid] : [])];
     const filled = {
       ...full,

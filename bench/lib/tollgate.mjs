@@ -22,7 +22,10 @@ export async function setUp({ binary, folder, databaseUrl, subjects }) {
     const { accessToken } = await call(server.url, "/api/auth/login", { email: "admin@halisoft.example", password });
     const scopes = ["usage:write", "usage:read", "customers:write", "ai:run"];
     const { key } = await call(server.url, "/api/admin/keys", { name: "bench", scopes }, accessToken);
-    await makeCustomers(server.url, key, subjects);
+    await forEachSubject(subjects, (externalId) =>
+      call(server.url, "/api/customers", { externalId, plan: "enterprise" }, key),
+    );
+    await warmUp(server.url, key, subjects);
     return { server, key };
   } catch (failure) {
     await stop(server);
@@ -30,13 +33,16 @@ export async function setUp({ binary, folder, databaseUrl, subjects }) {
   }
 }
 
-async function makeCustomers(url, key, subjects) {
+/** Uses one unit for each subject, so that no measured request is the first of its customer. */
+export function warmUp(url, key, subjects) {
+  const items = [{ feature: "invoice_ocr", amount: 1 }];
+  return forEachSubject(subjects, (customer) => call(url, "/api/usage/consume", { customer, items }, key));
+}
+
+async function forEachSubject(subjects, act) {
   let next = 0;
   const worker = async () => {
-    while (next < subjects) {
-      const externalId = `s${next++}`;
-      await call(url, "/api/customers", { externalId, plan: "enterprise" }, key);
-    }
+    while (next < subjects) await act(`s${next++}`);
   };
   await Promise.all(Array.from({ length: CALLS_AT_ONCE }, worker));
 }
