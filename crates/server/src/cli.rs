@@ -235,6 +235,12 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
 
 /// The database with its counters brought up to the last event, and no gate running.
 async fn settled(storage: &Storage) -> Result<Db> {
+    if let Location::Sqlite(path) = storage.location()?
+        && !path.exists()
+    {
+        let detail = format!("there is no database at {}; name it by --data or --database-url", path.display());
+        return Err(Error::new(Code::Internal, detail));
+    }
     let db = Db::open(&storage.location()?).await.map_err(plain)?;
     let (gate, finish) = store::gate::Gate::start(&db, crate::cx::clock).await.map_err(plain)?;
     drop(gate);
@@ -274,6 +280,10 @@ async fn create_member(
     let app = running.app();
     let found = app.tenants.by_slug(&app.db, &app.master, tenant).await?;
     let tenant = found.ok_or_else(|| Error::new(Code::Internal, format!("there is no tenant `{tenant}`")))?;
+    if (role == Role::Operator) != (tenant.row.slug == crate::app::tenant::PLATFORM) {
+        let detail = "operators belong to the tenant `platform`, and everybody else to another: name it by --tenant";
+        return Err(Error::new(Code::Internal, detail));
+    }
     let cx = Cx::system(app, &tenant, "cli");
     let user = setup::create_member(&cx, email, password, role).await?;
     drop(cx);

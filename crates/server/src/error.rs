@@ -215,7 +215,12 @@ impl Error {
     /// One field of the input is wrong.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let field = FieldError { pointer: pointer.into(), detail: detail.into() };
-        let mut error = Self::new(Code::InvalidInput, format!("{}: {}", field.pointer, field.detail));
+        let detail = if field.pointer.is_empty() {
+            field.detail.clone()
+        } else {
+            format!("{}: {}", field.pointer, field.detail)
+        };
+        let mut error = Self::new(Code::InvalidInput, detail);
         error.more.fields.push(field);
         error
     }

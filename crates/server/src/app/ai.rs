@@ -77,6 +77,8 @@ pub struct Outcome {
     pub kept: Kept,
     /// The quotas of everything drawn, the component's own first.
     pub quotas: Vec<Quota>,
+    /// Whether this is the answer to an earlier request.
+    pub replayed: bool,
 }
 
 /// The part of an outcome that a replay answers again.
@@ -165,7 +167,7 @@ impl Prepared<'_> {
         let held = usage::Action { customer: None, items, metadata: None, idempotency };
         let expires_at = cx.tenant_now().plus_seconds(HOLD_SECONDS);
         let valid = || component.check(&action.name, &request.input);
-        let done = usage::hold(cx, customer, &held, (expires_at, true), valid).await?;
+        let done = usage::hold(cx, customer, &held, (expires_at, usage::Holder::Gateway), valid).await?;
         let id = done.reservation.ok_or_else(|| Error::internal("a hold without a reservation"))?;
         let found = store::usage::find_reservation(&cx.app.db, cx.tenant.id(), &id).await?;
         let reservation = found.ok_or_else(|| Error::internal(format!("reservation {id} is gone")))?;
@@ -195,7 +197,7 @@ impl Prepared<'_> {
         let opened = cx.app.master.open(cx.tenant.id(), &place(id), &sealed).ok_or_else(gone)?;
         let kept: Kept = serde_json::from_slice(&opened).map_err(Error::internal)?;
         let done = self.settle((&reservation.customer, &reservation.held), &[], None).await?;
-        Ok(Outcome { id: done.event, quotas: self.ordered(done.quotas), kept })
+        Ok(Outcome { id: done.event, quotas: self.ordered(done.quotas), kept, replayed: true })
     }
 
     async fn upstream(&self, held: &Held, updates: Option<mpsc::Sender<Update>>) -> Result<Answer, Failure> {
@@ -290,7 +292,7 @@ impl Prepared<'_> {
         self.keep(&held.1.id, &kept).await;
         let detail = self.detail(&used, &kept.model, answer.estimated);
         let done = self.settle(held, &self.amounts(credits), Some(&detail)).await?;
-        Ok(Outcome { id: done.event, quotas: self.ordered(done.quotas), kept })
+        Ok(Outcome { id: done.event, quotas: self.ordered(done.quotas), kept, replayed: false })
     }
 
     /// Ends a failed call: charged as the component's rule says, and told in a way that helps.

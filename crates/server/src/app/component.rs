@@ -119,6 +119,7 @@ impl Component {
             detail: shorten(&error.to_string()),
         };
         let fields: Vec<_> = checks.input.iter_errors(input).take(FIELD_ERRORS_MAX).map(field).collect();
+        let fields = if fields.is_empty() { super::file::unreadable(input) } else { fields };
         let Some(first) = fields.first() else { return Ok(()) };
         let mut error = Error::field(first.pointer.clone(), first.detail.clone());
         error.more.fields = fields;

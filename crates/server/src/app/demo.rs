@@ -10,7 +10,7 @@ use store::user::UserRow;
 use super::tenant::Tenant;
 use super::{component, customer, setup, template, usage};
 use crate::cx::{App, Cx, id_bits};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// Key and address of the Anthropic upstream, if the demo is to use it.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +84,11 @@ pub async fn create(app: &Arc<App>, password: &str, upstream: &Upstream, now: Ti
     let began = began.plus_seconds(-HISTORY_DAYS * DAY_SECONDS);
     let times = (began, now);
     let components = include_str!("../demo/halisoft-components.yaml");
-    let halisoft = tenant(app, include_str!("../demo/halisoft.yaml"), components, upstream, began).await?;
+    let halisoft = match tenant(app, include_str!("../demo/halisoft.yaml"), components, upstream, began).await {
+        // Another node that was started at the same moment makes it.
+        Err(error) if error.code == Code::Taken => return Ok(false),
+        made => made?,
+    };
     people(app, &halisoft, &HALISOFT, &hash, times).await?;
     let components = include_str!("../demo/studio-components.yaml");
     let studio = tenant(app, include_str!("../demo/studio.yaml"), components, upstream, began).await?;

@@ -180,12 +180,24 @@ pub async fn list(cx: &Cx) -> Result<Vec<KeyRow>> {
     Ok(store::key::list(&cx.app.db, cx.tenant.id()).await?)
 }
 
-/// Revokes a key, at once on this node and within seconds on others.
+/// Refuses a caller whose key was revoked after it was let in.
+pub async fn still_good(cx: &Cx) -> Result<()> {
+    let Actor::Key { key, .. } = &cx.actor else { return Ok(()) };
+    if is_good(cx, key).await? {
+        return Ok(());
+    }
+    cx.app.keys.0.clear();
+    Err(Error::new(Code::Unauthenticated, "The key was revoked; use another."))
+}
+
+/// Revokes a key: no decision on any node is made with it from now on, and within seconds it reads nothing either.
 pub async fn revoke(cx: &Cx, key: &KeyId) -> Result<()> {
     let mut tx = cx.app.db.begin().await?;
     if !store::key::revoke(&mut tx, cx.tenant.id(), key, cx.now).await? {
         return Err(Error::new(Code::NotFound, "There is no such key, or it was revoked before."));
     }
+    // So that the next decision on any node, which is prepared with the epoch, looks at the key again.
+    store::tenant::bump_epoch(&mut tx, cx.tenant.id(), cx.now).await?;
     audit::write(&mut tx, cx, audit::Change { action: "key.revoked", target: key.as_str(), before: None, after: None })
         .await?;
     tx.commit().await?;

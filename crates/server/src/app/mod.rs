@@ -12,6 +12,7 @@ pub mod decision;
 pub mod demo;
 pub mod doctor;
 pub mod fail_open;
+pub mod file;
 pub mod idempotency;
 pub mod job;
 pub mod key;

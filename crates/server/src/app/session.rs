@@ -44,6 +44,9 @@ pub struct SignedIn {
 
 /// Registers a person with a customer of their own. The answer does not tell whether the address was known.
 pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>) -> Result<()> {
+    if cx.tenant.row.slug == super::tenant::PLATFORM {
+        return Err(Error::new(Code::Forbidden, "Operators are made by the set-up link or `tollgate admin create`."));
+    }
     let email = address(email)?;
     let new = customer::NewCustomer { email: Some(email.clone()), name: name.clone(), ..Default::default() };
     customer::check(&new)?;

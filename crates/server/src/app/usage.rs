@@ -82,7 +82,7 @@ pub async fn reserve(cx: &Cx, action: &Action, ttl_seconds: i64) -> Result<(Done
     }
     let customer = acting_for(cx, action.customer.as_deref())?;
     let expires_at = cx.tenant_now().plus_seconds(ttl_seconds);
-    let done = hold(cx, &customer, action, (expires_at, false), || Ok(())).await?;
+    let done = hold(cx, &customer, action, (expires_at, Holder::Caller), || Ok(())).await?;
     let stored = match &done.reservation {
         Some(id) if done.replayed => store::usage::find_reservation(&cx.app.db, cx.tenant.id(), id).await?,
         _ => None,
@@ -90,17 +90,27 @@ pub async fn reserve(cx: &Cx, action: &Action, ttl_seconds: i64) -> Result<(Done
     Ok((done, stored.map_or(expires_at, |reservation| reservation.expires_at)))
 }
 
-/// Holds the units of an action. A `retryable` hold frees its idempotency key when it ends without being settled.
-/// `valid` says whether the rest of the request is right, which is told after what is not paid or not allowed.
+/// Who made a hold, and whether it frees its idempotency key when it ends without being settled.
+pub enum Holder {
+    /// The caller, who settles or releases it.
+    Caller,
+    /// The AI gateway, for a caller who must not end it. A retry with the same key runs anew.
+    Gateway,
+}
+
+/// Holds the units of an action. `valid` says whether the rest of the request is right, which is told after what is not paid or not allowed.
 pub async fn hold(
     cx: &Cx,
     customer: &str,
     action: &Action,
-    (expires_at, retryable): (Timestamp, bool),
+    (expires_at, holder): (Timestamp, Holder),
     valid: impl Fn() -> Result<()>,
 ) -> Result<Done> {
     let id = ReservationId::from_bits(id_bits());
-    let principal = cx.actor.name();
+    let (principal, retryable) = match holder {
+        Holder::Caller => (cx.actor.name(), false),
+        Holder::Gateway => (format!("gateway for {}", cx.actor.name()), true),
+    };
     submit(cx, customer, action, move |cx, account| {
         let items = items(cx, account, &action.items)?;
         valid()?;
@@ -359,6 +369,7 @@ async fn submit_with(
                 }
             }
             Ok(command) => {
+                let gives_back = matches!(command, Command::Release { .. } | Command::Expire(_));
                 let operation = Operation {
                     tenant: cx.tenant.id().clone(),
                     customer: account.customer.id.clone(),
@@ -371,10 +382,12 @@ async fn submit_with(
                 };
                 let answer = cx.app.gate.run(operation).await?;
                 if answer != Answer::Stale {
-                    return conclude(cx, &account, answer);
+                    return conclude(cx, &account, answer, gives_back);
                 }
             }
         }
+        // A key's revocation moves the epoch, too.
+        Box::pin(super::key::still_good(cx)).await?;
         // Boxed, because few requests come here, and none should carry the room for it.
         let tenant = Box::pin(cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id())).await?;
         renewed = cx.clone().with_tenant(tenant);
@@ -392,12 +405,13 @@ pub fn key_reused() -> Error {
     )
 }
 
-fn conclude(cx: &Cx, account: &Account, answer: Answer) -> Result<Done> {
+/// `gives_back` says that the operation was to give a reservation back, which is done when it has ended so before.
+fn conclude(cx: &Cx, account: &Account, answer: Answer, gives_back: bool) -> Result<Done> {
     match answer {
         Answer::Done(done) => Ok(done),
         Answer::Refused(refused) => Err(refusal::refused(cx, account, &refused)),
         Answer::KeyReused => Err(key_reused()),
-        Answer::Ended(State::Released | State::Expired) => {
+        Answer::Ended(State::Released | State::Expired) if gives_back => {
             Ok(Done { event: None, quotas: Vec::new(), overrun: 0, replayed: true, reservation: None })
         }
         Answer::Ended(state) => Err(Error::new(

@@ -70,7 +70,7 @@ pub struct RunUsage {
 
 impl RunBody {
     fn of(outcome: Outcome, cx: &Cx) -> Self {
-        let Outcome { id, kept, quotas } = outcome;
+        let Outcome { id, kept, quotas, .. } = outcome;
         let usage =
             RunUsage { input_tokens: kept.input_tokens, output_tokens: kept.output_tokens, credits: kept.credits };
         Self {
@@ -117,7 +117,10 @@ pub async fn run(
         return streamed(&cx, request).await;
     }
     let outcome = ai::run(&cx, request, None).await.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
-    Ok(Json(RunBody::of(outcome, &cx)).into_response())
+    let replayed = outcome.replayed;
+    let mut response = Json(RunBody::of(outcome, &cx)).into_response();
+    super::wire::mark_replay(&mut response, replayed);
+    Ok(response)
 }
 
 /// The input as a form.
@@ -237,7 +240,9 @@ async fn streamed(cx: &Cx, request: AiRequest) -> Result<Response, Failed> {
         // Nothing started: the outcome is a refusal, or the replay of an earlier result as one event.
         let outcome = running.await.map_err(Error::internal)?.map_err(|e| Failed::named(e, &cx.tenant.catalog))?;
         let events = vec![Ok::<_, Infallible>(RunEvent::Done(Box::new(RunBody::of(outcome, cx))).sent())];
-        return Ok(Sse::new(stream::iter(events)).into_response());
+        let mut response = Sse::new(stream::iter(events)).into_response();
+        super::wire::mark_replay(&mut response, true);
+        return Ok(response);
     };
     let state = Streaming { cx: cx.clone(), started: Some(started), arriving, running: Some(running) };
     let events = stream::unfold(state, |mut state| async move {

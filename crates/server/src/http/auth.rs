@@ -141,13 +141,17 @@ async fn identify(app: &Arc<App>, parts: &Parts) -> Result<Cx> {
         }
         Some((tenant, actor)) => {
             if named.is_some_and(|named| named.id() != &tenant) {
-                let detail = "Use the host name (or X-Tenant) of the tenant that the credential belongs to, or none.";
-                return Err(Error::new(Code::TenantMismatch, detail));
+                return Err(other_tenant());
             }
             let tenant = app.tenants.get(&app.db, &app.master, &tenant).await?;
             Ok(context(app, tenant, actor, parts))
         }
     }
+}
+
+fn other_tenant() -> Error {
+    let detail = "Use the host name (or X-Tenant) of the tenant that the credential belongs to, or none.";
+    Error::new(Code::TenantMismatch, detail)
 }
 
 fn refused() -> Error {
@@ -186,12 +190,24 @@ async fn of_bearer(
         return key::verify(app, credential, now).await;
     }
     let Some(verified) = app.tokens.verify(credential, now) else { return Ok(None) };
-    let origin = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok());
-    if verified.origin.is_some() && verified.origin.as_deref() != origin {
-        return Ok(None);
+    if let Some(bound) = &verified.origin
+        && !comes_from(headers, bound)
+    {
+        let detail =
+            format!("This token is for pages of {bound} alone; call from there, or mint one without an origin.");
+        return Err(Error::new(Code::Unauthenticated, detail));
     }
     let actor = session::of_token(app, &verified.tenant, &verified.actor, now).await?;
     Ok(actor.map(|actor| (verified.tenant.clone(), actor)))
+}
+
+/// Whether a page of an origin makes the call. For reading its own origin a browser names no origin, but says so.
+fn comes_from(headers: &HeaderMap, origin: &str) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("origin") {
+        Some(from) => from == origin,
+        None => text("sec-fetch-site") == Some("same-origin") && text("host") == origin.split_once("://").map(|o| o.1),
+    }
 }
 
 /// The name of the session cookie: over TLS only the very host can set it.
@@ -258,6 +274,9 @@ async fn default_tenant(app: &App) -> Result<Arc<Tenant>> {
 /// The context behind a ticket of a live connection.
 pub async fn of_ticket(app: &Arc<App>, ticket: &str, parts: &Parts) -> Result<Cx> {
     let verified = app.tokens.spend(ticket, now()).ok_or_else(refused)?;
+    if named_tenant(app, &parts.headers).await?.is_some_and(|named| named.id() != &verified.tenant) {
+        return Err(other_tenant());
+    }
     let actor = session::of_token(app, &verified.tenant, &verified.actor, now()).await?.ok_or_else(refused)?;
     let tenant = app.tenants.get(&app.db, &app.master, &verified.tenant).await?;
     Ok(context(app, tenant, actor, parts))

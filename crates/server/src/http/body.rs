@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -65,12 +66,22 @@ pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) 
 /// Of a body that is too large up to four times of what is allowed is read all the same: closing a connection with
 /// bytes unread resets it, and the client would not see the answer.
 pub async fn read(mut body: axum::body::Body, bytes_max: usize) -> Result<Bytes, Failed> {
-    let unread = || Error::new(Code::MalformedJson, "The body could not be read to its end.");
+    let read_max = bytes_max.saturating_mul(4);
+    let too_large = || Error::new(Code::BodyTooLarge, format!("Send at most {bytes_max} bytes."));
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > read_max {
+        return Err(too_large().into());
+    }
     let mut pieces = Vec::new();
     let mut size = 0_usize;
-    while size <= bytes_max.saturating_mul(4)
-        && let Some(frame) = timeout(BODY_STALL, body.frame()).await.map_err(|_| unread())?
-    {
+    while size <= read_max {
+        let unread = || {
+            if size.max(announced) > bytes_max {
+                return too_large();
+            }
+            Error::new(Code::MalformedJson, "The body could not be read to its end.")
+        };
+        let Some(frame) = timeout(BODY_STALL, body.frame()).await.map_err(|_| unread())? else { break };
         // Trailers are of no use here.
         let Ok(piece) = frame.map_err(|_| unread())?.into_data() else { continue };
         size = size.saturating_add(piece.len());
@@ -79,7 +90,7 @@ pub async fn read(mut body: axum::body::Body, bytes_max: usize) -> Result<Bytes,
         }
     }
     if size > bytes_max {
-        return Err(Error::new(Code::BodyTooLarge, "Send less at once; docs/api.md has the limits.").into());
+        return Err(too_large().into());
     }
     // Nearly every body comes in one piece, which need not be copied.
     let alone = if pieces.len() == 1 { pieces.pop() } else { None };

@@ -117,6 +117,15 @@ pub struct MintedBody {
     customer: String,
 }
 
+/// Whether a text is a web origin as browsers send it: scheme, host and a port that is not the scheme's own.
+fn is_origin(text: &str) -> bool {
+    let parsed = text.parse::<axum::http::Uri>().ok();
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain =
+        rest.is_some_and(|rest| !rest.contains(['/', '?', '#', '@', '*']) && *rest == rest.to_ascii_lowercase());
+    plain && parsed.is_some_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
+}
+
 /// Mint a short-lived token for a browser, bound to one customer.
 #[utoipa::path(post, path = "/api/tokens", operation_id = "mintToken", tag = "customers", request_body = TokenBody,
     responses((status = 201, body = MintedBody), (status = 404, body = Problem), (status = 422, body = Problem)))]
@@ -129,6 +138,9 @@ pub async fn mint(cx: Authed<TokensMint>, Body(body): Body<TokenBody>) -> Result
     let for_browsers = [Scope::UsageRead, Scope::UsageWrite, Scope::AiRun];
     if let Some(wrong) = scopes.iter().find(|scope| !for_browsers.contains(scope)) {
         return Err(Error::field("/scopes", format!("`{}` is not for browsers", wrong.name())).into());
+    }
+    if body.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
+        return Err(Error::field("/origin", "write an origin as browsers do, such as https://app.example.com").into());
     }
     let customer = CustomerId::stored(customer::get(&cx, &body.customer).await?.customer_id);
     let token = cx.app.tokens.for_browser(cx.tenant.id(), &customer, (scopes, body.origin), (cx.now, seconds))?;

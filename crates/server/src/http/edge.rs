@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tower::ServiceExt as _;
+use tower::{Layer as _, ServiceExt as _};
+use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 
 use super::problem::{Failed, REQUEST_ID};
 use crate::cx::{App, id_bits};
@@ -23,12 +25,17 @@ use crate::error::Error;
 
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const TENANT: HeaderName = HeaderName::from_static("x-tenant");
+/// A browser may remember for so long that it may call.
+const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The whole service. Cheap to clone.
 #[derive(Clone)]
 pub struct Edge {
-    router: Router,
+    router: Cors<Router>,
     figures: Arc<Figures>,
 }
 
@@ -53,7 +60,7 @@ impl Edge {
     pub fn new(app: Arc<App>, figures: PrometheusHandle) -> Self {
         let classes = CLASSES.map(|class| metrics::counter!("tollgate_http_requests_total", "status" => class));
         let seconds = metrics::histogram!("tollgate_http_seconds");
-        Self { router: super::router(app, figures), figures: Arc::new(Figures { classes, seconds }) }
+        Self { router: cors().layer(super::router(app, figures)), figures: Arc::new(Figures { classes, seconds }) }
     }
 
     /// Answers a request.
@@ -78,6 +85,21 @@ impl Edge {
         complete(response.headers_mut(), &id);
         response
     }
+}
+
+/// Pages of other origins may call with a token of theirs: a browser that sends one was given it. Cookies are never
+/// for them, so no answer to a cookie is either.
+fn cors() -> CorsLayer {
+    let may = |_: &HeaderValue, request: &Parts| {
+        let asks = request.method == Method::OPTIONS || request.headers.contains_key(header::AUTHORIZATION);
+        asks && request.uri.path().starts_with("/api/")
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(may))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, IDEMPOTENCY_KEY, TENANT])
+        .expose_headers([header::RETRY_AFTER, REQUEST_ID_HEADER, IDEMPOTENCY_REPLAYED])
+        .max_age(PREFLIGHT_KEPT)
 }
 
 fn complete(headers: &mut HeaderMap, request_id: &str) {

@@ -20,7 +20,7 @@ use super::auth::{Authed, UsageCorrect, UsageRead, UsageWrite};
 use super::body::Body;
 use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
-use super::wire::{ItemBody, QuotaMap, quota_map};
+use super::wire::{ItemBody, QuotaMap, mark_replay, quota_map};
 use crate::app::idempotency;
 use crate::app::usage::{self, Action};
 use crate::cx::Cx;
@@ -210,6 +210,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Retry {
 }
 
 impl Retry {
+    /// The key of one action of a batch that has none of its own.
+    fn of_item(&self, number: usize) -> Option<String> {
+        Some(format!("{}/{number}", self.0.as_ref()?.to_str().ok()?))
+    }
+
     fn identity(&self, cx: &Cx, route: &str, body: &impl Serialize) -> Result<Option<Idempotency>, Error> {
         let Some(key) = &self.0 else { return Ok(None) };
         let key = key.to_str().map_err(|_| Error::field("", "Idempotency-Key: use printable characters"))?;
@@ -246,12 +251,6 @@ fn recorded(done: &Done, cx: &Cx) -> Response {
     let mut response = Json(Recorded::of(done, cx)).into_response();
     mark_replay(&mut response, done.replayed);
     response
-}
-
-fn mark_replay(response: &mut Response, replayed: bool) {
-    if replayed {
-        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
-    }
 }
 
 /// Say whether `consume` would be allowed; nothing is recorded.
@@ -299,18 +298,27 @@ pub async fn release(cx: Authed<UsageWrite>, Body(body): Body<ReleaseBody>) -> R
 
 /// Decide up to 1,000 actions, each on its own, and answer in their order.
 #[utoipa::path(post, path = "/api/usage/batch", operation_id = "consumeBatch", tag = "usage", request_body = BatchBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Stands for every action that has no key of its own, with its number in the batch.", example = "01998f5e-7c1a-7d7e-9d0c-2f7a2f0d7f11")),
     responses((status = 200, body = BatchAnswer), (status = 422, body = Problem)))]
-pub async fn batch(cx: Authed<UsageWrite>, Body(body): Body<BatchBody>) -> Result<Json<BatchAnswer>, Failed> {
+pub async fn batch(
+    cx: Authed<UsageWrite>,
+    retry: Retry,
+    Body(body): Body<BatchBody>,
+) -> Result<Json<BatchAnswer>, Failed> {
     if body.items.is_empty() || body.items.len() > BATCH_MAX {
         return Err(Error::field("/items", format!("name 1 to {BATCH_MAX} actions")).into());
     }
     usage::read_ahead(&cx, body.items.iter().map(|item| item.customer.as_deref())).await;
-    let results = futures_util::future::join_all(body.items.into_iter().map(|item| one_of_batch(&cx, item))).await;
+    let results = futures_util::future::join_all(
+        body.items.into_iter().zip(0..).map(|(item, at)| one_of_batch(&cx, item, retry.of_item(at))),
+    )
+    .await;
     Ok(Json(BatchAnswer { results }))
 }
 
-async fn one_of_batch(cx: &Cx, item: BatchItem) -> BatchResult {
+async fn one_of_batch(cx: &Cx, item: BatchItem, retry: Option<String>) -> BatchResult {
     let BatchItem { customer, items, metadata, idempotency_key } = item;
+    let idempotency_key = idempotency_key.or(retry);
     // The same action sent alone is the same request, so that a client may retry it either way.
     let body = UseBody { customer, items, metadata };
     let done = async {

@@ -34,6 +34,13 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// Says of an answer that it is the one to an earlier request.
+pub fn mark_replay(response: &mut Response, replayed: bool) {
+    if replayed {
+        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+}
+
 /// Quotas by feature.
 pub type QuotaMap = BTreeMap<FeatureKey, QuotaBody>;
 

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::support::{Answer, Server};
 
@@ -18,6 +19,16 @@ impl Server {
     pub async fn post_bytes(&self, path: &str, credential: &str, media_type: &str, bytes: Vec<u8>) -> Answer {
         let request = self.request(Method::POST, path, credential).header("content-type", media_type);
         self.send(request.body(bytes)).await
+    }
+
+    /// Says something on a connection of its own and answers the server's first words.
+    pub async fn raw(&self, said: &[u8]) -> String {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+        stream.write_all(said).await.expect("it is sent");
+        let mut heard = vec![0; 64 * 1024];
+        let length = stream.read(&mut heard).await.expect("an answer");
+        String::from_utf8_lossy(heard.get(..length).unwrap_or_default()).into_owned()
     }
 
     /// Status and media type of an answer that may not end.

@@ -10,6 +10,7 @@ mod client;
 mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
 mod fake;
+mod found;
 mod gate;
 mod granted;
 mod holds;

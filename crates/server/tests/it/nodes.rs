@@ -170,12 +170,14 @@ fn a_changed_customer_is_another_one_at_once_on_both_nodes() {
 fn a_revoked_key_and_a_closed_session_end_on_the_other_node_too() {
     on_postgres(async |database: Database| {
         let Pair { folder: _folder, one, two, key: _ } = pair(&database).await;
-        let (id, key) = one.key_of("halisoft", &["customers:write"]).await;
+        let (id, key) = one.key_of("halisoft", &["customers:write", "usage:write"]).await;
         let near = one.sign_in("near@halisoft.example").await;
         two.get("/api/customers/acme", &key).await.assert_ok(200);
         two.get("/api/me", &near).await.assert_ok(200);
         let admin = one.sign_in("admin@halisoft.example").await;
         assert_eq!(one.delete(&format!("/api/admin/keys/{id}"), &admin).await.status, 204);
+        // Whatever the other node believes of the key, it decides nothing with it any more.
+        two.use_of(&key, "acme", "invoice_ocr", 1).await.assert_problem(401, "unauthenticated");
         assert_eq!(one.post("/api/auth/logout", &near, json!({})).await.status, 204);
         for (path, credential) in [("/api/customers/acme", &key), ("/api/me", &near)] {
             one.get(path, credential).await.assert_problem(401, "unauthenticated");

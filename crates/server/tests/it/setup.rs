@@ -62,6 +62,7 @@ fn the_command_line_makes_members_once_and_says_what_is_wrong() {
             (&ops[..], "exists"),
             (&["--email", "x@example.com", "--password", "long-enough-one", "--role", "king"], "king"),
             (&["--email", "x@example.com", "--password", "long-enough-one", "--tenant", "nowhere"], "nowhere"),
+            (&["--email", "x@example.com", "--password", "long-enough-one", "--role", "admin"], "--tenant"),
             (&["--email", "x@example.com", "--password", "short"], "8 to 128"),
             (&["--email", "x", "--password", "long-enough-one"], "address"),
         ] {
