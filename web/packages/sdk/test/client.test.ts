@@ -130,9 +130,19 @@ describe("a streamed run", () => {
     stream.send("delta", { text: '{"to' });
     stream.send("delta", { text: 'tal":12}' });
     stream.send("done", DONE);
+    stream.end();
     expect(await answered).toEqual(DONE);
     expect(told).toEqual(["start demo", '{"to', 'tal":12}']);
     expect(paths).toEqual(["/api/ai/invoice-ocr/analyze"]);
+  });
+
+  it("reads on to the end of the body, which it does not cancel", async () => {
+    const { stream, answered } = run();
+    stream.send("done", DONE);
+    await new Promise((read) => setTimeout(read));
+    expect(stream.canceled()).toBe(false);
+    stream.end();
+    expect(await answered).toEqual(DONE);
   });
 
   it("fails with the problem that ends it", async () => {

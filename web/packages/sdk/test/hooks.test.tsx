@@ -94,7 +94,10 @@ describe("useAIComponent", () => {
     await act(async () => stream.send("delta", { text: '{"total"' }));
     await waitFor(() => expect(result.current.ai.stream).toBe('{"total"'));
     expect(result.current.ai.result).toBeUndefined();
-    await act(async () => stream.send("done", DONE));
+    await act(async () => {
+      stream.send("done", DONE);
+      stream.end();
+    });
     await waitFor(() => expect(result.current.ai.loading).toBe(false));
     expect(resolved).toEqual({ total: 12 });
     expect(result.current.ai.result).toEqual({ total: 12 });

@@ -52,9 +52,13 @@ export function refusal(body: { status: number } = REFUSAL, headers: Record<stri
 /** A stream answer whose end the test decides. */
 export function streamed() {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  let canceled = false;
   const body = new ReadableStream<Uint8Array>({
     start(given) {
       controller = given;
+    },
+    cancel() {
+      canceled = true;
     },
   });
   const encoder = new TextEncoder();
@@ -63,6 +67,7 @@ export function streamed() {
     send: (event: string, data: unknown) =>
       controller?.enqueue(encoder.encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)),
     end: () => controller?.close(),
+    canceled: () => canceled,
   };
 }
 

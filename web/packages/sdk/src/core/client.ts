@@ -134,20 +134,25 @@ export function createClient(options: ClientOptions = {}) {
   };
 }
 
-/** Follows a streamed answer to its end. A body that ends without one was cut, which is an error. */
+/**
+ * Follows a streamed answer to its end. A body that ends without one was cut, which is an error. After `done` the body
+ * is read to its end, which follows at once: to cancel it would cost the connection.
+ */
 async function readAnswer<Result>(body: ReadableStream<Uint8Array>, how: RunOptions): Promise<AiAnswer<Result>> {
+  let answer: AiAnswer<Result> | undefined;
   try {
     for await (const { event, data } of readEvents(body)) {
       const value = JSON.parse(data);
       if (event === "start") how.onStart?.(value);
       else if (event === "delta") how.onDelta?.(value.text);
-      else if (event === "done") return value;
+      else if (event === "done") answer = value;
       else if (event === "error") throw new TollgateError(asProblem(value, 502));
     }
   } catch (thrown) {
-    throw thrown instanceof TollgateError || isAbort(thrown) ? thrown : cut();
+    if (!answer) throw thrown instanceof TollgateError || isAbort(thrown) ? thrown : cut();
   }
-  throw cut();
+  if (!answer) throw cut();
+  return answer;
 }
 
 function cut(): TollgateError {
