@@ -52,7 +52,8 @@ impl FailOpen {
     }
 }
 
-/// Whether an error says that the store is away or full, rather than that the request is wrong.
+/// Whether an error says that nothing could be decided (the store is away or full, the gate's queue is), rather than that
+/// the request is wrong.
 pub fn is_away(error: &Error) -> bool {
     matches!(error.code, Code::Unavailable | Code::StorageFull)
 }

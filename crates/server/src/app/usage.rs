@@ -98,7 +98,8 @@ pub enum Holder {
     Gateway,
 }
 
-/// Holds the units of an action. `valid` says whether the rest of the request is right, which is told after what is not paid or not allowed.
+/// Holds the units of an action. `valid` says whether the rest of the request is right, which is told after what is not
+/// paid or not allowed.
 pub async fn hold(
     cx: &Cx,
     customer: &str,
