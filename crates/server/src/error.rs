@@ -37,6 +37,7 @@ pub enum Code {
     UpstreamFailed,
     UpstreamOverloaded,
     StorageFull,
+    Busy,
     Unavailable,
     DeadlinePassed,
     Internal,
@@ -44,7 +45,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::MalformedJson,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -74,6 +75,7 @@ impl Code {
         Self::UpstreamFailed,
         Self::UpstreamOverloaded,
         Self::StorageFull,
+        Self::Busy,
         Self::Unavailable,
         Self::DeadlinePassed,
         Self::Internal,
@@ -111,6 +113,7 @@ impl Code {
             Self::UpstreamFailed => (502, "upstream-failed", "The AI service failed"),
             Self::UpstreamOverloaded => (503, "upstream-overloaded", "The AI service is overloaded"),
             Self::StorageFull => (503, "storage-full", "The server's storage is full"),
+            Self::Busy => (503, "busy", "The server has too much to do right now"),
             Self::Unavailable => (503, "unavailable", "The service is not available right now"),
             Self::DeadlinePassed => (504, "deadline-passed", "The request took too long"),
             Self::Internal => (500, "internal", "Something went wrong here"),
@@ -254,6 +257,11 @@ impl From<store::error::Error> for Error {
             Store::Away(why) => {
                 tracing::warn!(%why, "the store is away");
                 Self::new(Code::Unavailable, "Try again shortly; with the same Idempotency-Key nothing happens twice.")
+                    .retry_after(1)
+            }
+            Store::Busy(why) => {
+                tracing::warn!(%why, "a request was turned away");
+                Self::new(Code::Busy, "Nothing happened; send the same again shortly, with the same Idempotency-Key.")
                     .retry_after(1)
             }
             Store::Full => Self::new(Code::StorageFull, "Reading still works; writing does again once there is room.")

@@ -11,6 +11,9 @@ pub enum Error {
     /// The store cannot be reached, or did not answer in time. For a write the outcome is unknown.
     #[error("the store is away: {0}")]
     Away(String),
+    /// More is asked of it at once than may wait. Nothing happened.
+    #[error("too much waits already: {0}")]
+    Busy(&'static str),
     /// No room on the disk.
     #[error("the disk is full")]
     Full,
@@ -40,6 +43,7 @@ impl Error {
     pub(crate) fn repeated(&self) -> Self {
         match self {
             Self::Full => Self::Full,
+            Self::Busy(what) => Self::Busy(what),
             Self::Away(why) => Self::Away(why.clone()),
             Self::Conflict(_) | Self::Setup(_) | Self::Broken { .. } | Self::Driver(_) => {
                 Self::Away(format!("the gate could not record this: {self}"))

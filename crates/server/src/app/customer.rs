@@ -16,8 +16,8 @@ use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
 
-/// Customers kept in memory.
-const CUSTOMERS_MAX: usize = 50_000;
+/// Names of customers kept in memory; a customer has up to two.
+const CUSTOMERS_MAX: usize = 100_000;
 
 /// A customer as a decision needs it, with what has been worked out already.
 pub struct Account {
@@ -101,6 +101,10 @@ impl Customers {
         let row = get(cx, name).await?;
         let customer = store::customer::load(&cx.app.db, tenant, &row).await?;
         let account = Arc::new(Account { customer, epoch: cx.tenant.row.epoch, entitlements: RwLock::default() });
+        // Its holds are settled under its id, whatever name the caller used.
+        if row.customer_id != name {
+            self.accounts.insert(Named(tenant.clone(), row.customer_id), account.clone());
+        }
         self.accounts.insert(Named(tenant.clone(), name.to_owned()), account.clone());
         Ok(account)
     }

@@ -52,8 +52,8 @@ impl FailOpen {
     }
 }
 
-/// Whether an error says that nothing could be decided (the store is away or full, the gate's queue is), rather than that
-/// the request is wrong.
+/// Whether an error says that the store is away or full, so that nothing can be decided, rather than that the request is
+/// wrong. Too many requests at once are no such outage: they must not open what limits them.
 pub fn is_away(error: &Error) -> bool {
     matches!(error.code, Code::Unavailable | Code::StorageFull)
 }
@@ -92,7 +92,7 @@ pub fn allow(cx: &Cx, account: &Account, action: &Action) -> Option<Result<Done>
 }
 
 fn done(replayed: bool) -> Done {
-    Done { event: None, quotas: Vec::new(), overrun: 0, replayed, reservation: None }
+    Done { event: None, quotas: Vec::new(), overrun: 0, replayed, reservation: None, holds: Vec::new() }
 }
 
 /// Records what was allowed, as soon as the store is back; until the process stops.

@@ -65,7 +65,7 @@ impl Passwords {
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let busy = || Error::new(Code::Unavailable, "Too many sign-ins at once; try again shortly.").retry_after(2);
+        let busy = || Error::new(Code::Busy, "Too many sign-ins at once; try again shortly.").retry_after(2);
         let _place = self.queue.try_acquire().map_err(|_| busy())?;
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| busy())?;
         let work = tokio::task::spawn_blocking(move || {

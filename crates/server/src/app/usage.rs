@@ -82,7 +82,7 @@ pub async fn reserve(cx: &Cx, action: &Action, ttl_seconds: i64) -> Result<(Done
     }
     let customer = acting_for(cx, action.customer.as_deref())?;
     let expires_at = cx.tenant_now().plus_seconds(ttl_seconds);
-    let done = hold(cx, &customer, action, (expires_at, Holder::Caller), || Ok(())).await?;
+    let done = hold(cx, &customer, action, (expires_at, Holder::Caller), |_| Ok(())).await?;
     let stored = match &done.reservation {
         Some(id) if done.replayed => store::usage::find_reservation(&cx.app.db, cx.tenant.id(), id).await?,
         _ => None,
@@ -105,7 +105,7 @@ pub async fn hold(
     customer: &str,
     action: &Action,
     (expires_at, holder): (Timestamp, Holder),
-    valid: impl Fn() -> Result<()>,
+    valid: impl Fn(&Cx) -> Result<()>,
 ) -> Result<Done> {
     let id = ReservationId::from_bits(id_bits());
     let (principal, retryable) = match holder {
@@ -114,7 +114,7 @@ pub async fn hold(
     };
     submit(cx, customer, action, move |cx, account| {
         let items = items(cx, account, &action.items)?;
-        valid()?;
+        valid(cx)?;
         Ok(Command::Reserve { items, id: id.clone(), expires_at, principal: principal.clone(), retryable })
     })
     .await
@@ -395,7 +395,7 @@ async fn submit_with(
         cx = &renewed;
         account = Box::pin(cx.app.customers.reload(cx, customer)).await?;
     }
-    Err(Error::new(Code::Unavailable, "The catalog changes faster than it can be read; try again.").retry_after(1))
+    Err(Error::new(Code::Busy, "The catalog changes faster than it can be read; try again.").retry_after(1))
 }
 
 /// The error for a key that came with another body before.
@@ -412,9 +412,14 @@ fn conclude(cx: &Cx, account: &Account, answer: Answer, gives_back: bool) -> Res
         Answer::Done(done) => Ok(done),
         Answer::Refused(refused) => Err(refusal::refused(cx, account, &refused)),
         Answer::KeyReused => Err(key_reused()),
-        Answer::Ended(State::Released | State::Expired) if gives_back => {
-            Ok(Done { event: None, quotas: Vec::new(), overrun: 0, replayed: true, reservation: None })
-        }
+        Answer::Ended(State::Released | State::Expired) if gives_back => Ok(Done {
+            event: None,
+            quotas: Vec::new(),
+            overrun: 0,
+            replayed: true,
+            reservation: None,
+            holds: Vec::new(),
+        }),
         Answer::Ended(state) => Err(Error::new(
             Code::ReservationEnded,
             format!("The reservation is {} already; make a new one.", state.name()),

@@ -114,7 +114,7 @@ impl FromRequestParts<Arc<App>> for Caller {
             None => Authed::<UsageRead>::from_request_parts(parts, app).await?.0,
         };
         if app.live.count() >= SOCKETS_MAX {
-            return Err(Error::new(Code::Unavailable, "Too many live connections; poll GET /api/usage meanwhile.")
+            return Err(Error::new(Code::Busy, "Too many live connections; poll GET /api/usage meanwhile.")
                 .retry_after(30)
                 .into());
         }

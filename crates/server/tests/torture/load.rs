@@ -101,7 +101,7 @@ impl Target {
         match (status, answer["code"].as_str()) {
             (200 | 201, _) => Reply::Accepted { body: answer, replayed },
             (429, Some("quota-exceeded")) if problem => Reply::Refused,
-            (503, Some(code @ ("unavailable" | "storage-full"))) if problem && retry_after => {
+            (503, Some(code @ ("busy" | "unavailable" | "storage-full"))) if problem && retry_after => {
                 Reply::Away(code.to_owned())
             }
             _ => Reply::Wrong(format!("{status} {text}")),

@@ -79,7 +79,9 @@ async fn until_told(server: &Server, credential: &str, body: &Value, key: &str) 
         if answer.status != 503 {
             return answer;
         }
-        answer.assert_problem(503, "unavailable");
+        let code = answer.body["code"].as_str().unwrap_or_default().to_owned();
+        assert!(["busy", "unavailable"].contains(&code.as_str()), "{answer:?}");
+        answer.assert_problem(503, &code);
     }
     panic!("it was told to come back {TRIES_MAX} times");
 }

@@ -29,6 +29,16 @@ pub(super) enum ReservationChange {
     End(State),
 }
 
+impl Decision {
+    /// What a new reservation holds.
+    pub(super) fn holds(&self) -> Vec<Hold> {
+        match &self.reservation {
+            Some(ReservationChange::Open(holds)) => holds.clone(),
+            Some(ReservationChange::End(_)) | None => Vec::new(),
+        }
+    }
+}
+
 /// The counters that an operation reads.
 pub(super) fn keys(command: &Command) -> Vec<CounterKey> {
     let mut keys: Vec<CounterKey> = Vec::new();

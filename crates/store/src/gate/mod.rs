@@ -23,6 +23,7 @@ use domain::quota::Quota;
 use domain::reservation::{Hold, State};
 use domain::time::Timestamp;
 use domain::usage::Refusal;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::db::{Db, Kind};
@@ -173,6 +174,8 @@ pub struct Done {
     pub replayed: bool,
     /// The reservation behind the event, if any.
     pub reservation: Option<ReservationId>,
+    /// What a new reservation holds; nothing for anything else, a replay included.
+    pub holds: Vec<Hold>,
 }
 
 /// Counters that a committed batch moved.
@@ -254,9 +257,10 @@ impl Gate {
     /// Hands an operation to the gate and waits for its answer, which is durable when it comes.
     pub async fn run(&self, operation: Operation) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .try_send(Waiting { operation, reply })
-            .map_err(|_| Error::Away("the gate has more to do than it can queue".to_owned()))?;
+        self.queue.try_send(Waiting { operation, reply }).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::Busy("the gate's queue is full"),
+            TrySendError::Closed(_) => Error::Away("the gate has stopped".to_owned()),
+        })?;
         match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Error::Away("the gate stopped before it answered".to_owned())),

@@ -96,6 +96,7 @@ pub(super) fn replay(event: &str, rows: &[AnswerRow]) -> Done {
         overrun: rows.iter().map(|row| row.overrun).sum(),
         replayed: true,
         reservation: rows.iter().find_map(|row| row.reservation_id.as_deref()).map(ReservationId::stored),
+        holds: Vec::new(),
     }
 }
 

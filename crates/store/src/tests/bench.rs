@@ -163,7 +163,7 @@ impl Bench {
     }
 }
 
-async fn insert_tenant(db: &Db, name: &str) {
+pub(super) async fn insert_tenant(db: &Db, name: &str) {
     let row = tenant::TenantRow {
         tenant_id: name.to_owned(),
         slug: name.to_owned(),
@@ -219,7 +219,7 @@ pub(super) fn event(answer: &Answer) -> EventId {
 
 /// What a retry must be given: the first answer, marked as a replay.
 pub(super) fn replay_of(first: &Answer) -> Answer {
-    Answer::Done(Done { replayed: true, ..done(first.clone()) })
+    Answer::Done(Done { replayed: true, holds: Vec::new(), ..done(first.clone()) })
 }
 
 /// A counter with a hard limit, in the running month.

@@ -6,7 +6,7 @@ use super::bench::*;
 use super::fresh::{command, on_both, on_postgres};
 use crate::db::{Db, Location, sql};
 use crate::error::{Error, Result};
-use crate::gate::{Answer, Command, Gate, Operation};
+use crate::gate::{Answer, BATCH_OPERATIONS_MAX, Command, Gate, Operation, QUEUE_OPERATIONS_MAX};
 
 /// Runs all at once, each on the gate it names, and answers in their order.
 async fn race(operations: Vec<(Gate, Operation)>) -> Vec<Result<Answer>> {
@@ -131,7 +131,7 @@ async fn until_done(bench: &Bench, mut operation: impl FnMut() -> Operation) -> 
     for _ in 0..10_000_000 {
         match bench.gate.run(operation()).await {
             Ok(answer) => return answer,
-            Err(Error::Away(_)) => tokio::task::yield_now().await,
+            Err(Error::Away(_) | Error::Busy(_)) => tokio::task::yield_now().await,
             Err(other) => panic!("{other}"),
         }
     }
@@ -142,6 +142,39 @@ fn url(bench: &Bench) -> String {
     match &bench.location {
         Location::Postgres(url) => url.clone(),
         Location::Sqlite(_) => panic!("this is about PostgreSQL"),
+    }
+}
+
+on_both! {
+    async fn what_cannot_be_queued_is_refused_at_once_and_did_not_happen(location) {
+        let bench = Bench::new(location).await;
+        let calls = hard("calls", 1_000_000);
+        bench.use_up(&calls, 1).await;
+        // The gate cannot write while this transaction lives: it is SQLite's writer, or has the counter.
+        let mut tx = bench.db.begin().await.expect("it begins");
+        sql!("UPDATE counter SET version = version WHERE tenant_id = $1")
+            .bind(&ten(1))
+            .execute(&mut tx)
+            .await
+            .expect("it locks");
+        let mut running = tokio::task::JoinSet::new();
+        for number in 0..=(QUEUE_OPERATIONS_MAX + BATCH_OPERATIONS_MAX) {
+            let operation = bench.keyed(&format!("k{number}"), 1, Command::Consume(vec![item(&calls, 1)]));
+            let gate = bench.gate.clone();
+            running.spawn(async move { gate.run(operation).await });
+        }
+        let refused = running.join_next().await.expect("one was refused").expect("no panic");
+        assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
+        tx.commit().await.expect("it commits");
+        let mut done = 1;
+        while let Some(answer) = running.join_next().await {
+            match answer.expect("no panic") {
+                Ok(Answer::Done(_)) => done += 1,
+                Err(Error::Busy(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(bench.used_by_events("calls").await, done);
     }
 }
 

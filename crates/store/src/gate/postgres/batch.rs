@@ -140,7 +140,8 @@ impl<'a, 'i> Batch<'a, 'i> {
         };
         let overrun = decision.lines.iter().map(|line| line.over).sum();
         let quotas = decision.quotas.clone();
-        let mut done = Done { event: None, quotas, overrun, replayed: false, reservation: None };
+        let holds = decision.holds();
+        let mut done = Done { event: None, quotas, overrun, replayed: false, reservation: None, holds };
         if !decision.lines.is_empty() {
             let reservation = decide::reservation_id(&operation.command).cloned();
             let kind = decide::kind(&operation.command);

@@ -101,7 +101,8 @@ impl<'a> Single<'a> {
         let mut book = Book::default();
         book.load(entitlement.plan_key.clone(), counter);
         let quotas = vec![usage::quota(entitlement, &book)];
-        let done = Done { event: Some(event), quotas, overrun: 0, replayed: false, reservation: None };
+        let done =
+            Done { event: Some(event), quotas, overrun: 0, replayed: false, reservation: None, holds: Vec::new() };
         let change = Change {
             tenant: operation.tenant.clone(),
             customer: operation.customer.clone(),

@@ -253,7 +253,8 @@ impl<'c> Worker<'c> {
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
         let overrun = decision.lines.iter().map(|line| line.over).sum();
-        let mut done = Done { event: None, quotas: Vec::new(), overrun, replayed: false, reservation: None };
+        let holds = decision.holds();
+        let mut done = Done { event: None, quotas: Vec::new(), overrun, replayed: false, reservation: None, holds };
         if !decision.lines.is_empty() {
             self.record(operation, account, &decision, &event)?;
             done.event = Some(event);

@@ -1,19 +1,21 @@
 //! Running an AI component: hold what it costs, call the upstream, settle what was really used.
 
+mod charge;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::id::{CustomerId, EventId, FeatureKey, ReservationId};
 use domain::quota::Quota;
 use domain::reservation::State;
-use providers::llm::{Answer, Call, Failure, FailureKind, Part, Piece, Usage};
+use providers::llm::{Answer, Call, Failure, FailureKind, Part, Piece};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::gate::{Done, Held};
 use tokio::sync::{mpsc, oneshot};
 
 use super::canonical::Canonical;
 use super::component::{Action, ChargeRule, Component};
-use super::cost::cost_micros;
 use super::{idempotency, usage};
 use crate::cx::Cx;
 use crate::error::{Code, Error, Result};
@@ -111,17 +113,49 @@ pub async fn run(cx: &Cx, request: Request, updates: Option<mpsc::Sender<Update>
 }
 
 async fn execute(cx: &Cx, request: &Request, updates: Option<mpsc::Sender<Update>>) -> Result<Outcome> {
+    // The component as memory has it is tried first: the gate knows when the catalog has moved since.
+    let tried = match attempt(cx, request, updates).await? {
+        Attempt::Done(outcome) => return Ok(*outcome),
+        Attempt::Moved(updates) => updates,
+    };
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
-    let cx = &cx.clone().with_tenant(tenant.clone());
-    let (component, action) = find(&tenant, request)?;
+    match attempt(&cx.clone().with_tenant(tenant), request, tried).await? {
+        Attempt::Done(outcome) => Ok(*outcome),
+        Attempt::Moved(_) => {
+            Err(Error::new(Code::Busy, "The catalog changes faster than it can be read; try again.").retry_after(1))
+        }
+    }
+}
+
+/// What one try with the catalog at hand came to.
+enum Attempt {
+    Done(Box<Outcome>),
+    /// The catalog has moved; nothing happened.
+    Moved(Option<mpsc::Sender<Update>>),
+}
+
+async fn attempt(cx: &Cx, request: &Request, updates: Option<mpsc::Sender<Update>>) -> Result<Attempt> {
+    let (component, action) = match find(&cx.tenant, request) {
+        Ok(found) => found,
+        // It may have been added a moment ago.
+        Err(error) if is_current(cx).await? => return Err(error),
+        Err(_) => return Ok(Attempt::Moved(updates)),
+    };
     let customer = usage::acting_for(cx, request.customer.as_deref())?;
     let call = Prepared { cx, component, action, request };
     let held = match call.hold(&customer).await? {
         Hold::New(customer, held) => (customer, held),
-        Hold::Before(outcome) => return Ok(*outcome),
+        Hold::Before(outcome) => return Ok(Attempt::Done(outcome)),
+        Hold::Moved => return Ok(Attempt::Moved(updates)),
     };
     let outcome = call.upstream(&held.1, updates).await;
-    call.conclude(held, outcome).await
+    call.conclude(held, outcome).await.map(|outcome| Attempt::Done(Box::new(outcome)))
+}
+
+/// Whether the tenant in memory is the one in the database.
+async fn is_current(cx: &Cx) -> Result<bool> {
+    let row = store::tenant::find(&cx.app.db, cx.tenant.id()).await?;
+    Ok(row.is_some_and(|row| row.epoch == cx.tenant.row.epoch))
 }
 
 fn find<'a>(tenant: &'a super::tenant::Tenant, request: &Request) -> Result<(&'a Component, &'a Action)> {
@@ -137,10 +171,12 @@ fn find<'a>(tenant: &'a super::tenant::Tenant, request: &Request) -> Result<(&'a
     Ok((component, action))
 }
 
-/// What holding came to: a new hold, or the outcome of an earlier request with the same key.
+/// What holding came to: a new hold, the outcome of an earlier request with the same key, or nothing because the catalog
+/// has moved since the component was read.
 enum Hold {
     New(CustomerId, Held),
     Before(Box<Outcome>),
+    Moved,
 }
 
 /// One call with all that belongs to it.
@@ -166,14 +202,26 @@ impl Prepared<'_> {
         }
         let held = usage::Action { customer: None, items, metadata: None, idempotency };
         let expires_at = cx.tenant_now().plus_seconds(HOLD_SECONDS);
-        let valid = || component.check(&action.name, &request.input);
-        let done = usage::hold(cx, customer, &held, (expires_at, usage::Holder::Gateway), valid).await?;
+        let moved = AtomicBool::new(false);
+        let valid = |now: &Cx| {
+            if now.tenant.row.epoch != cx.tenant.row.epoch {
+                moved.store(true, Ordering::Relaxed);
+                return Err(Error::new(Code::Busy, "The catalog has changed; try again."));
+            }
+            component.check(&action.name, &request.input)
+        };
+        let done = usage::hold(cx, customer, &held, (expires_at, usage::Holder::Gateway), valid).await;
+        if moved.load(Ordering::Relaxed) {
+            return Ok(Hold::Moved);
+        }
+        let done = done?;
         let id = done.reservation.ok_or_else(|| Error::internal("a hold without a reservation"))?;
+        if !done.replayed {
+            let account = cx.app.customers.get(cx, customer).await?;
+            return Ok(Hold::New(account.customer.id.clone(), Held { id, holds: done.holds }));
+        }
         let found = store::usage::find_reservation(&cx.app.db, cx.tenant.id(), &id).await?;
         let reservation = found.ok_or_else(|| Error::internal(format!("reservation {id} is gone")))?;
-        if !done.replayed {
-            return Ok(Hold::New(reservation.customer, reservation.held));
-        }
         match reservation.state {
             State::Settled => self.before(&reservation).await.map(|outcome| Hold::Before(Box::new(outcome))),
             State::Open | State::Released | State::Expired => {
@@ -327,73 +375,6 @@ impl Prepared<'_> {
         detail: Option<&str>,
     ) -> Result<Done> {
         usage::settle_held(self.cx, customer, held, used, (&usage::Action::default(), detail)).await
-    }
-
-    fn amounts(&self, credits: i64) -> Vec<(FeatureKey, i64)> {
-        let draws = self.component.draws.iter().map(|draw| (draw.feature.clone(), draw.amount));
-        draws.chain(self.component.credit_feature.iter().map(|pool| (pool.clone(), credits))).collect()
-    }
-
-    /// `baseTokenCost` plus the tokens (SPEC §13).
-    fn credits(&self, used: &Usage) -> i64 {
-        let tokens = i64::try_from(used.total()).unwrap_or(i64::MAX);
-        self.component.base_token_cost.saturating_add(tokens)
-    }
-
-    /// The most that the call can plausibly cost, which is held for it.
-    fn credits_max(&self) -> i64 {
-        let tokens = self.input_tokens_max().saturating_add(u64::from(self.action.max_output_tokens));
-        self.component
-            .base_token_cost
-            .saturating_add(i64::try_from(tokens).unwrap_or(i64::MAX))
-            .min(domain::usage::AMOUNT_MAX)
-    }
-
-    fn input_tokens_max(&self) -> u64 {
-        let bytes = self.request.input.to_string().len() + self.action.system.len() + self.action.template.len();
-        let schema = self.action.output_schema.as_ref().map_or(0, |schema| schema.to_string().len());
-        let bytes = u64::try_from(bytes + schema).unwrap_or(u64::MAX);
-        bytes.saturating_mul(INPUT_TOKENS_PER_BYTE_MAX).saturating_add(INPUT_TOKENS_SPARE)
-    }
-
-    /// Clamps what no such call can have used, and raises the alarm.
-    fn believed(&self, said: Usage) -> Usage {
-        let input_max = self.input_tokens_max();
-        let output_max = u64::from(self.action.max_output_tokens).saturating_mul(4);
-        let believed = Usage {
-            input_tokens: said.input_tokens.min(input_max),
-            output_tokens: said.output_tokens.min(output_max),
-            cache_write_5m_tokens: said.cache_write_5m_tokens.min(input_max),
-            cache_write_1h_tokens: said.cache_write_1h_tokens.min(input_max),
-            cache_read_tokens: said.cache_read_tokens.min(input_max),
-        };
-        if believed != said {
-            metrics::counter!("tollgate_ai_usage_clamped_total").increment(1);
-            tracing::error!(component = %self.component.key, ?said, ?believed, "an upstream reported usage that cannot be");
-        }
-        believed
-    }
-
-    /// The facts that stand on the event: model, tokens and cost in micro-units of the tenant's currency.
-    fn detail(&self, used: &Usage, model: &str, estimated: bool) -> String {
-        let tenant = &self.cx.tenant;
-        let priced = tenant
-            .model_price(model, used.total_input(), self.cx.tenant_now())
-            .or_else(|| tenant.model_price(&self.component.model, used.total_input(), self.cx.tenant_now()));
-        json!({
-            "component": self.component.key,
-            "action": self.action.name,
-            "upstream": self.component.upstream,
-            "model": model,
-            "inputTokens": used.input_tokens,
-            "outputTokens": used.output_tokens,
-            "cacheWrite5mTokens": used.cache_write_5m_tokens,
-            "cacheWrite1hTokens": used.cache_write_1h_tokens,
-            "cacheReadTokens": used.cache_read_tokens,
-            "costMicros": priced.map(|price| cost_micros(used, price)),
-            "estimated": estimated,
-        })
-        .to_string()
     }
 
     /// Keeps the result for a retry with the same key; a failure to keep it does not fail the call.
