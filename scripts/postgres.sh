@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A private PostgreSQL for tests and benchmarks: on loopback, without a Unix socket, run by an unprivileged user.
-#   scripts/postgres.sh start DIR   starts one in DIR (made when missing) and prints its URL
+#   scripts/postgres.sh start DIR   starts one in DIR (made when missing) and prints its URL, which asks for no TLS
 #   scripts/postgres.sh stop DIR    stops it
 #   scripts/postgres.sh kill DIR    kills it without warning, as a crash would
 set -euo pipefail
@@ -22,12 +22,19 @@ start() {
     [ "$(id -u)" != 0 ] || { chown -R postgres:postgres "$dir"; chmod 755 "$dir"; }
     as_user "$bin/initdb" -D "$dir/data" -U tollgate --auth=trust -E UTF8 --locale=C.UTF-8 >"$dir/initdb.log"
     free_port >"$dir/port"
+    # It offers TLS as well, with a certificate of its own that a client may be told to trust.
+    mkdir -p "$dir/tls"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=localhost \
+      -addext subjectAltName=IP:127.0.0.1,DNS:localhost -addext basicConstraints=critical,CA:FALSE \
+      -keyout "$dir/tls/server.key" -out "$dir/tls/server.crt" 2>"$dir/openssl.log"
+    chmod 755 "$dir/tls"; chmod 644 "$dir/tls/server.crt"; chmod 600 "$dir/tls/server.key"
   fi
   [ "$(id -u)" != 0 ] || chown -R postgres:postgres "$dir"
   local port; port=$(cat "$dir/port")
   as_user "$bin/pg_ctl" -D "$dir/data" -l "$dir/postgres.log" -w -t 60 \
-    -o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=4GB" start >/dev/null
-  echo "postgres://tollgate@127.0.0.1:$port/postgres"
+    -o "-c ssl=on -c ssl_cert_file=$dir/tls/server.crt -c ssl_key_file=$dir/tls/server.key \
+-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=4GB" start >/dev/null
+  echo "postgres://tollgate@127.0.0.1:$port/postgres?sslmode=disable"
 }
 
 case $action in

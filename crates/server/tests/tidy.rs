@@ -14,7 +14,8 @@ const DEPENDENCIES: [(&str, &str, &str); 4] = [
     ("domain", "jiff serde thiserror", "proptest"),
     (
         "store",
-        "domain ring rusqlite serde serde_json sqlx thiserror tokio tokio-postgres tracing uuid",
+        "domain ring rusqlite rustls serde serde_json sqlx thiserror tokio tokio-postgres tokio-postgres-rustls tracing url \
+         uuid webpki-roots",
         "proptest tempfile",
     ),
     (

@@ -90,6 +90,15 @@ impl Db {
         }
     }
 
+    /// The same pool, for a gate that is told another URL.
+    #[cfg(test)]
+    pub(crate) fn elsewhere(&self, url: &str) -> Self {
+        match &self.kind {
+            Kind::Sqlite(_) => self.clone(),
+            Kind::Postgres { pool, .. } => Self { kind: Kind::Postgres { pool: pool.clone(), url: url.into() } },
+        }
+    }
+
     /// Whether the store answers; for readiness.
     pub async fn ping(&self) -> Result<()> {
         sql!("SELECT 1").execute(self).await.map(|_| ())
@@ -387,7 +396,10 @@ async fn open_postgres(url: &str) -> Result<Db> {
     Ok(Db { kind: Kind::Postgres { pool, url: url.into() } })
 }
 
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
+    (2, "subscriptions", include_str!("../migrations/0002_subscriptions.sql")),
+];
 
 type Tokens = [(&'static str, &'static str); 3];
 

@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ pub mod document;
 
 /// The password of every demo user in tests.
 pub const PASSWORD: &str = "demo-password-1";
+/// Less than any deadline of the server for a connection that says nothing.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Where a test's data lives: every test body runs on both.
 #[derive(Clone, Debug)]
@@ -67,13 +70,15 @@ pub async fn fresh_postgres() -> Option<Database> {
     };
     let name = format!("tollgate_it_{}", uuid::Uuid::now_v7().simple());
     admin(&server, &format!("CREATE DATABASE {name}")).await;
-    let (base, _) = server.rsplit_once('/').expect("the URL ends in a database");
-    Some(Database::Postgres(format!("{base}/{name}")))
+    let mut url = reqwest::Url::parse(&server).expect("TEST_POSTGRES_URL is a URL");
+    url.set_path(&name);
+    Some(Database::Postgres(url.into()))
 }
 
 async fn drop_postgres(database: &Database) {
     let Database::Postgres(url) = database else { return };
-    let (_, name) = url.rsplit_once('/').expect("the URL ends in a database");
+    let url = reqwest::Url::parse(url).expect("it was made from one");
+    let name = url.path().trim_start_matches('/');
     let server = variable("TEST_POSTGRES_URL").expect("it was there before");
     admin(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
 }
@@ -144,8 +149,7 @@ impl Server {
                 // What it says later must not fill the pipe.
                 std::thread::spawn(move || lines.for_each(drop));
                 ring_provider();
-                let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-                return Ok(Self { child, url, data: data.to_owned(), said, http, folder: None });
+                return Ok(Self { child, url, data: data.to_owned(), said, http: client(), folder: None });
             }
             said.push_str(&line);
             said.push('\n');
@@ -254,6 +258,13 @@ impl Drop for Server {
         let _ended_already = self.child.kill();
         let _ended_already = self.child.wait();
     }
+}
+
+/// A client that drops an idle connection before the server does, as every client should: a request sent on one that
+/// the server is just closing has no answer.
+fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().pool_idle_timeout(IDLE);
+    client.build().expect("a client")
 }
 
 /// A command of the binary on a database.

@@ -12,4 +12,5 @@ mod job;
 mod model;
 mod races;
 mod statements;
+mod tls;
 mod usage;

@@ -9,8 +9,6 @@ use std::time::Duration;
 use domain::id::{CustomerId, TenantId};
 use domain::time::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
 
 use super::record::{Clock, Ids};
 use super::{Answer, BATCH_OPERATIONS_MAX, Change, Committed, Operation, Waiting};
@@ -20,12 +18,14 @@ use needs::Needs;
 use rows::Place;
 use session::{Failure, Outcome, Session};
 use single::Single;
+use tls::Link;
 
 mod batch;
 mod needs;
 mod rows;
 mod session;
 mod single;
+mod tls;
 
 type AccountKey = (TenantId, CustomerId);
 
@@ -41,7 +41,7 @@ const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 
 struct Worker {
-    config: Config,
+    link: Link,
     node: i64,
     seq: i64,
     ids: Ids,
@@ -55,10 +55,10 @@ pub(super) async fn start(
     finished: oneshot::Sender<()>,
     clock: Clock,
 ) -> Result<i64> {
-    let config = config(url)?;
-    let session = Session::open(&config).await.map_err(Failure::into_error)?;
+    let link = link(url)?;
+    let session = Session::open(&link).await.map_err(Failure::into_error)?;
     let node = add_node(&session, clock()).await.map_err(Failure::into_error)?;
-    let worker = Worker { config, node, seq: 0, ids: Ids::new(clock, None), feed };
+    let worker = Worker { link, node, seq: 0, ids: Ids::new(clock, None), feed };
     tokio::runtime::Handle::current().spawn(async move {
         worker.serve(waiting, session).await;
         let _nobody_waits = finished.send(());
@@ -66,15 +66,10 @@ pub(super) async fn start(
     Ok(node)
 }
 
-fn config(url: &str) -> Result<Config> {
-    let mut config: Config =
-        url.parse().map_err(|error| Error::Setup(format!("the gate cannot use the database URL: {error}")))?;
-    if config.get_ssl_mode() == SslMode::Require {
-        let why = "the gate's own connection has no TLS yet; use sslmode=prefer and a private network or a tunnel";
-        return Err(Error::Setup(why.to_owned()));
-    }
-    config.application_name("tollgate gate").connect_timeout(BATCH_TIMEOUT).tcp_user_timeout(BATCH_TIMEOUT);
-    Ok(config)
+fn link(url: &str) -> Result<Link> {
+    let mut link = Link::parse(url)?;
+    link.config.application_name("tollgate gate").connect_timeout(BATCH_TIMEOUT).tcp_user_timeout(BATCH_TIMEOUT);
+    Ok(link)
 }
 
 /// Takes the next free node number.
@@ -122,7 +117,7 @@ impl Worker {
         let mut delay = Duration::ZERO;
         let mut refused = Vec::new();
         loop {
-            let mut opening = Box::pin(open(&self.config, self.node, delay));
+            let mut opening = Box::pin(open(&self.link, self.node, delay));
             let opened = loop {
                 tokio::select! {
                     opened = &mut opening => break opened,
@@ -299,9 +294,9 @@ fn is_due(loaded: &Loaded, needs: &Needs<'_>, account: &AccountKey, at: Timestam
 }
 
 /// Makes a connection, after a while; answers with it where the node's batches stand.
-async fn open(config: &Config, node: i64, delay: Duration) -> Outcome<(Session, i64)> {
+async fn open(link: &Link, node: i64, delay: Duration) -> Outcome<(Session, i64)> {
     tokio::time::sleep(delay).await;
-    let session = Session::open(config).await?;
+    let session = Session::open(link).await?;
     let seq = last_seq(&session, node).await?;
     Ok((session, seq))
 }

@@ -9,12 +9,13 @@ use domain::time::Timestamp;
 use domain::usage::{Book, Counter};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Row};
 
 use super::AccountKey;
 use super::batch::{Account, Earlier, Loaded, Standing};
 use super::needs::{CounterName, Needs};
 use super::rows::Statements;
+use super::tls::Link;
 use crate::error::Error;
 use crate::gate::record::{AnswerRow, holds_from_json};
 use crate::gate::{Held, Seen};
@@ -42,7 +43,7 @@ pub(super) enum Failure {
 
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
-        let Some(reported) = error.as_db_error() else { return Self::Lost(error.to_string()) };
+        let Some(reported) = error.as_db_error() else { return Self::Lost(with_cause(&error)) };
         let (code, why) = (reported.code(), format!("{} ({})", reported.message(), reported.code().code()));
         match code.code() {
             "53100" => Self::Refused(Error::Full),
@@ -64,6 +65,14 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
+/// What the driver says, and what lies beneath it: only that tells a wrong certificate from a cut line.
+pub(super) fn with_cause(error: &tokio_postgres::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
 pub(super) type Outcome<T> = Result<T, Failure>;
 
 /// A connection with its prepared statements. Dropping it cuts the connection.
@@ -80,9 +89,9 @@ impl Drop for Session {
 }
 
 impl Session {
-    pub(super) async fn open(config: &Config) -> Outcome<Self> {
+    pub(super) async fn open(link: &Link) -> Outcome<Self> {
         let opening = async {
-            let (client, connection) = config.connect(NoTls).await?;
+            let (client, connection) = link.config.connect(link.tls.clone()).await?;
             let connection = tokio::runtime::Handle::current().spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::warn!(%error, "the gate's connection broke");
