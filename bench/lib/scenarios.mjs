@@ -67,6 +67,13 @@ export async function ai(context) {
   const rows = results.map((result) =>
     row(result === without ? { ...result, label: "the same call without the gate" } : result),
   );
+  const consumes = await compare(all, rounds, { ...options, script: "consume.lua" });
+  const bare = consumes.find(({ name }) => name === "ceiling");
+  for (const result of consumes) {
+    if (result === bare) continue;
+    const label = `${result.label}: one durable consume`;
+    rows.push([label, ...[result.p50, result.p99, result.p50 - bare.p50, result.p99 - bare.p99].map(milliseconds)]);
+  }
   const disk = ["raw fdatasync of a 4 KiB append", milliseconds(sync.p50), milliseconds(sync.p99), "", ""];
   return table(["contestant", "p50 ms", "p99 ms", "p50 added", "p99 added"], [...rows, disk]);
 }
