@@ -12,5 +12,6 @@ pub mod money;
 pub mod permission;
 pub mod quota;
 pub mod reservation;
+pub mod revenue;
 pub mod time;
 pub mod usage;

@@ -87,3 +87,202 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 }
+
+/// What a route requires of its caller. [`Permission::rule`] is the whole table; `docs/permissions.md` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Permission {
+    /// Any credential.
+    SignedIn,
+    /// Record and hold usage.
+    UsageWrite,
+    /// Correct usage: keys alone.
+    UsageCorrect,
+    /// Read quotas, history and decisions.
+    UsageRead,
+    /// Run AI components.
+    AiRun,
+    /// Create customers and read their public part.
+    CustomersWrite,
+    /// Mint browser tokens: keys alone.
+    TokensMint,
+    /// See all customers and users, their usage, decisions and history.
+    CustomersRead,
+    /// Change what one customer may use: overrides, credits, plan, suspension.
+    CustomersManage,
+    /// Look at the product as one user sees it, without changing anything.
+    Impersonate,
+    /// See the whole catalog, also what is not public.
+    CatalogRead,
+    /// Change the catalog: plans, prices, features, components, packs, coupons, model prices.
+    CatalogWrite,
+    /// See revenue, cost and margin.
+    RevenueRead,
+    /// See who changed what.
+    AuditRead,
+    /// See and change the tenant's settings, brand, providers and upstreams.
+    SettingsWrite,
+    /// See and change who works here, and as what.
+    MembersWrite,
+    /// Make, list and revoke API keys.
+    KeysWrite,
+    /// Bring in customers, subscriptions and usage from elsewhere.
+    Import,
+    /// See and run jobs.
+    JobsRun,
+    /// Make, list and suspend tenants.
+    TenantsWrite,
+}
+
+/// Who has a permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name in tables and refusals.
+    pub name: &'static str,
+    /// The weakest role that has it over the whole tenant; none for no role.
+    pub role: Option<Role>,
+    /// Whether a person has it over the customer that they belong to.
+    pub own_customer: bool,
+    /// The scope by which a key or a browser token has it; the scope `admin` gives whatever the role admin has, too.
+    pub scope: Option<Scope>,
+    /// Whether keys alone have it, and no person.
+    pub keys_only: bool,
+    /// What it allows, in a few words.
+    pub allows: &'static str,
+}
+
+impl Rule {
+    const fn of_role(name: &'static str, role: Role, allows: &'static str) -> Self {
+        Self { name, role: Some(role), own_customer: false, scope: None, keys_only: false, allows }
+    }
+
+    const fn of_scope(name: &'static str, scope: Scope, allows: &'static str) -> Self {
+        Self { name, role: None, own_customer: true, scope: Some(scope), keys_only: false, allows }
+    }
+}
+
+impl Permission {
+    /// Every permission, in the order of the table.
+    pub const ALL: [Self; 20] = [
+        Self::SignedIn,
+        Self::UsageWrite,
+        Self::UsageCorrect,
+        Self::UsageRead,
+        Self::AiRun,
+        Self::CustomersWrite,
+        Self::TokensMint,
+        Self::CustomersRead,
+        Self::CustomersManage,
+        Self::Impersonate,
+        Self::CatalogRead,
+        Self::CatalogWrite,
+        Self::RevenueRead,
+        Self::AuditRead,
+        Self::SettingsWrite,
+        Self::MembersWrite,
+        Self::KeysWrite,
+        Self::Import,
+        Self::JobsRun,
+        Self::TenantsWrite,
+    ];
+
+    /// Who has it.
+    pub const fn rule(self) -> Rule {
+        match self {
+            Self::SignedIn => Rule::of_role("signed-in", Role::User, "what any credential may do"),
+            Self::UsageWrite => Rule::of_scope("usage:write", Scope::UsageWrite, "record and hold usage"),
+            Self::UsageCorrect => {
+                let base = Rule::of_scope("usage:correct", Scope::UsageWrite, "set gauges and take events back");
+                Rule { keys_only: true, own_customer: false, ..base }
+            }
+            Self::UsageRead => {
+                let base = Rule::of_scope("usage:read", Scope::UsageRead, "read quotas, history and decisions");
+                Rule { role: Some(Role::Support), ..base }
+            }
+            Self::AiRun => Rule::of_scope("ai:run", Scope::AiRun, "run AI components"),
+            Self::CustomersWrite => {
+                let base = Rule::of_scope("customers:write", Scope::CustomersWrite, "create customers and read them");
+                Rule { role: Some(Role::Admin), own_customer: false, ..base }
+            }
+            Self::TokensMint => {
+                let base = Rule::of_scope("tokens:mint", Scope::TokensMint, "mint short-lived browser tokens");
+                Rule { keys_only: true, own_customer: false, ..base }
+            }
+            Self::CustomersRead => Rule::of_role("customers:read", Role::Support, "see every customer and user"),
+            Self::CustomersManage => {
+                Rule::of_role("customers:manage", Role::Admin, "override limits, give credits, change plans, suspend")
+            }
+            Self::Impersonate => {
+                Rule::of_role("impersonate", Role::Support, "see the product as one user does, reading only")
+            }
+            Self::CatalogRead => Rule::of_role("catalog:read", Role::Support, "see the whole catalog"),
+            Self::CatalogWrite => Rule::of_role("catalog:write", Role::Admin, "change the catalog"),
+            Self::RevenueRead => Rule::of_role("revenue:read", Role::Finance, "see revenue, cost and margin"),
+            Self::AuditRead => Rule::of_role("audit:read", Role::Admin, "see who changed what"),
+            Self::SettingsWrite => Rule::of_role("settings:write", Role::Admin, "see and change settings and brand"),
+            Self::MembersWrite => Rule::of_role("members:write", Role::Admin, "see and change who works here"),
+            Self::KeysWrite => Rule::of_role("keys:write", Role::Admin, "make, list and revoke API keys"),
+            Self::Import => Rule::of_role("import", Role::Admin, "bring in customers, subscriptions and usage"),
+            Self::JobsRun => Rule::of_role("jobs:run", Role::Admin, "see and run jobs"),
+            Self::TenantsWrite => Rule::of_role("tenants:write", Role::Operator, "make, list and suspend tenants"),
+        }
+    }
+
+    /// The permission of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.rule().name == name)
+    }
+
+    /// Whether a person has it: over the whole tenant by their role, or over the customer they belong to.
+    pub fn of_person(self, role: Role, has_customer: bool) -> bool {
+        let needed = self.rule();
+        !needed.keys_only && (needed.role.is_some_and(|least| role >= least) || (needed.own_customer && has_customer))
+    }
+
+    /// Whether a key with these scopes has it. The scope `admin` stands for every scope and for the role admin.
+    pub fn of_key(self, scopes: &[Scope]) -> bool {
+        let rule = self.rule();
+        let admin = scopes.contains(&Scope::Admin);
+        let by_scope = rule.scope.is_some_and(|scope| admin || scopes.contains(&scope));
+        by_scope || self == Self::SignedIn || (admin && rule.role.is_some_and(|least| least <= Role::Admin))
+    }
+
+    /// Whether a browser's token with these scopes has it, over its own customer.
+    pub fn of_browser(self, scopes: &[Scope]) -> bool {
+        let rule = self.rule();
+        self == Self::SignedIn || (!rule.keys_only && rule.scope.is_some_and(|scope| scopes.contains(&scope)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_lead_back() {
+        for permission in Permission::ALL {
+            assert_eq!(Permission::parse(permission.rule().name), Some(permission));
+        }
+    }
+
+    #[test]
+    fn a_stronger_role_has_all_of_a_weaker_one() {
+        for permission in Permission::ALL {
+            for pair in Role::ALL.windows(2) {
+                assert!(!permission.of_person(pair[0], false) || permission.of_person(pair[1], false));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_has_what_its_scopes_say_and_never_more_than_an_admin() {
+        assert!(Permission::UsageWrite.of_key(&[Scope::UsageWrite]));
+        assert!(!Permission::UsageWrite.of_key(&[Scope::UsageRead]));
+        assert!(!Permission::CatalogWrite.of_key(&[Scope::CustomersWrite]));
+        assert!(Permission::CatalogWrite.of_key(&[Scope::Admin]) && Permission::TokensMint.of_key(&[Scope::Admin]));
+        assert!(!Permission::TenantsWrite.of_key(&[Scope::Admin]));
+        assert!(
+            !Permission::TokensMint.of_person(Role::Owner, true) && !Permission::AiRun.of_person(Role::Owner, false)
+        );
+        assert!(!Permission::UsageCorrect.of_browser(&[Scope::UsageWrite]));
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::{CustomerId, KeyId, SessionId, UserId};
-use domain::permission::{Role, Scope};
+use domain::permission::{Permission, Role, Scope};
 use domain::time::Timestamp;
 use store::db::Db;
 use store::gate::Gate;
@@ -133,6 +133,17 @@ impl Actor {
             },
             Self::Key { scopes, .. } => scopes.contains(&scope) || scopes.contains(&Scope::Admin),
             Self::Browser { scopes, .. } => scopes.contains(&scope),
+            Self::System => true,
+            Self::Anonymous => false,
+        }
+    }
+
+    /// Whether the actor has a permission, over the tenant or over their own customer.
+    pub fn has(&self, permission: Permission) -> bool {
+        match self {
+            Self::User { role, customer, .. } => permission.of_person(*role, customer.is_some()),
+            Self::Key { scopes, .. } => permission.of_key(scopes),
+            Self::Browser { scopes, .. } => permission.of_browser(scopes),
             Self::System => true,
             Self::Anonymous => false,
         }

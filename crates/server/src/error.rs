@@ -34,6 +34,8 @@ pub enum Code {
     ReservationEnded,
     NotReversible,
     Taken,
+    PreconditionFailed,
+    PreconditionRequired,
     UpstreamFailed,
     UpstreamOverloaded,
     StorageFull,
@@ -45,7 +47,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::MalformedJson,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -72,6 +74,8 @@ impl Code {
         Self::ReservationEnded,
         Self::NotReversible,
         Self::Taken,
+        Self::PreconditionFailed,
+        Self::PreconditionRequired,
         Self::UpstreamFailed,
         Self::UpstreamOverloaded,
         Self::StorageFull,
@@ -110,6 +114,8 @@ impl Code {
             Self::ReservationEnded => (409, "reservation-ended", "The reservation has ended"),
             Self::NotReversible => (409, "not-reversible", "The event cannot be reversed"),
             Self::Taken => (409, "taken", "It exists already"),
+            Self::PreconditionFailed => (412, "precondition-failed", "It was changed meanwhile"),
+            Self::PreconditionRequired => (428, "precondition-required", "Say which revision you edit"),
             Self::UpstreamFailed => (502, "upstream-failed", "The AI service failed"),
             Self::UpstreamOverloaded => (503, "upstream-overloaded", "The AI service is overloaded"),
             Self::StorageFull => (503, "storage-full", "The server's storage is full"),

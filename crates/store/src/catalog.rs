@@ -230,6 +230,15 @@ pub async fn active_prices(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<V
         .await
 }
 
+/// One price version, also one that is not sold any more.
+pub async fn find_price(on: impl Into<On<'_>>, tenant: &TenantId, price: &str) -> Result<Option<PriceRow>> {
+    sql!("SELECT price_id, plan_id, interval, currency, amount_minor, version FROM price WHERE tenant_id = $1 AND price_id = $2")
+        .bind(tenant)
+        .bind(price)
+        .find(on)
+        .await
+}
+
 /// Adds a price version.
 pub async fn insert_price(tx: &mut Tx, tenant: &TenantId, price: &PriceRow, now: Timestamp) -> Result<PriceId> {
     sql!("INSERT INTO price (tenant_id, price_id, plan_id, interval, currency, amount_minor, version, active, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, true, $8)")

@@ -5,7 +5,7 @@ use domain::id::{CustomerId, FeatureKey, GrantId, PlanId, PriceId, SubscriptionI
 use domain::time::Timestamp;
 use sqlx::FromRow;
 
-use crate::catalog::{from_word, word};
+use crate::catalog::from_word;
 use crate::db::{Db, On, Tx, sql};
 use crate::error::Result;
 use crate::gate::Seen;
@@ -161,70 +161,6 @@ pub async fn load(db: &Db, tenant: &TenantId, row: &CustomerRow) -> Result<Custo
         overrides: overrides.into_iter().map(own_limit).collect(),
         grants: grants.into_iter().map(grant).collect(),
     })
-}
-
-/// A subscription's dates and price, for its page.
-#[derive(Debug, Clone, FromRow)]
-pub struct SubscriptionRow {
-    /// Its id.
-    pub subscription_id: String,
-    /// The plan.
-    pub plan_id: String,
-    /// `month` or `year`; none without a price.
-    pub interval: Option<String>,
-    /// Where it stands.
-    pub status: String,
-    /// Start of the billing period.
-    pub period_start: i64,
-    /// Its end.
-    pub period_end: Option<i64>,
-    /// Until when it may be used after its end.
-    pub access_until: Option<i64>,
-}
-
-/// The customer's current subscription.
-pub async fn subscription(db: &Db, tenant: &TenantId, customer: &CustomerId) -> Result<Option<SubscriptionRow>> {
-    sql!("SELECT s.subscription_id, s.plan_id, p.interval, s.status, s.period_start, s.period_end, s.access_until FROM subscription s LEFT JOIN price p ON p.tenant_id = s.tenant_id AND p.price_id = s.price_id WHERE s.tenant_id = $1 AND s.customer_id = $2 AND s.status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
-        .bind(tenant)
-        .bind(customer)
-        .find(db)
-        .await
-}
-
-/// A subscription to be written.
-#[derive(Debug, Clone)]
-pub struct NewSubscription {
-    /// What the gate reads of it.
-    pub subscription: Subscription,
-    /// Start of the billing period.
-    pub period_start: Timestamp,
-    /// Its end.
-    pub period_end: Option<Timestamp>,
-}
-
-/// Adds a subscription; a second current one of a customer is a conflict.
-pub async fn insert_subscription(
-    tx: &mut Tx,
-    tenant: &TenantId,
-    customer: &CustomerId,
-    new: &NewSubscription,
-    now: Timestamp,
-) -> Result<()> {
-    let subscription = &new.subscription;
-    sql!("INSERT INTO subscription (tenant_id, subscription_id, customer_id, plan_id, price_id, status, period_start, period_end, access_until, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-        .bind(tenant)
-        .bind(&subscription.id)
-        .bind(customer)
-        .bind(&subscription.plan)
-        .bind(subscription.price.as_ref().map(PriceId::as_str))
-        .bind(word(&subscription.status))
-        .bind(new.period_start)
-        .bind(new.period_end)
-        .bind(subscription.access_until)
-        .bind(now)
-        .execute(tx)
-        .await
-        .map(|_| ())
 }
 
 /// Gives a customer a limit of their own.

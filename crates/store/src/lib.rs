@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod creation;
 pub mod customer;
 pub mod db;
 pub mod doctor;
@@ -12,6 +13,7 @@ pub mod job;
 pub mod key;
 pub mod rollup;
 pub mod secret;
+pub mod subscription;
 pub mod tenant;
 pub mod usage;
 pub mod user;

@@ -92,7 +92,12 @@ pub async fn insert(
 }
 
 /// Writes what a transition changed. Answers whether the row still had the revision that was read.
-pub async fn update(tx: &mut Tx, tenant: &TenantId, row: &SubscriptionRow, ended_at: Option<Timestamp>) -> Result<bool> {
+pub async fn update(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    row: &SubscriptionRow,
+    ended_at: Option<Timestamp>,
+) -> Result<bool> {
     let touched = sql!("UPDATE subscription SET plan_id = $4, plan_since = $5, price_id = $6, status = $7, period_start = $8, period_end = $9, access_until = $10, ended_at = $11, revision = revision + 1 WHERE tenant_id = $1 AND subscription_id = $2 AND revision = $3")
         .bind(tenant)
         .bind(&row.subscription_id)
@@ -183,12 +188,13 @@ pub async fn history(db: &Db, tenant: &TenantId, customer: &CustomerId) -> Resul
 
 /// Whether a customer ever counted as revenue.
 pub async fn paid_ever(tx: &mut Tx, tenant: &TenantId, customer: &CustomerId) -> Result<bool> {
-    let found: Option<(i64,)> =
-        sql!("SELECT at FROM subscription_change WHERE tenant_id = $1 AND customer_id = $2 AND annual_after > 0 LIMIT 1")
-            .bind(tenant)
-            .bind(customer)
-            .find(tx)
-            .await?;
+    let found: Option<(i64,)> = sql!(
+        "SELECT at FROM subscription_change WHERE tenant_id = $1 AND customer_id = $2 AND annual_after > 0 LIMIT 1"
+    )
+    .bind(tenant)
+    .bind(customer)
+    .find(tx)
+    .await?;
     Ok(found.is_some())
 }
 

@@ -34,6 +34,12 @@ pub struct TenantRow {
     pub epoch: i64,
     /// When it was made.
     pub created_at: i64,
+    /// How it is set up, as JSON.
+    pub settings: String,
+    /// Grows with every change of the row that an admin makes.
+    pub revision: i64,
+    /// Stopped by the operator.
+    pub suspended: bool,
 }
 
 impl TenantRow {
@@ -45,14 +51,14 @@ impl TenantRow {
 
 /// All tenants, oldest first.
 pub async fn list(db: &Db) -> Result<Vec<TenantRow>> {
-    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at FROM tenant ORDER BY created_at, tenant_id")
+    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at, settings, revision, suspended FROM tenant ORDER BY created_at, tenant_id")
         .all(db)
         .await
 }
 
 /// One tenant.
 pub async fn find(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Option<TenantRow>> {
-    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at FROM tenant WHERE tenant_id = $1")
+    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at, settings, revision, suspended FROM tenant WHERE tenant_id = $1")
         .bind(tenant)
         .find(on)
         .await
@@ -60,7 +66,7 @@ pub async fn find(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Option<Ten
 
 /// A tenant by its name in URLs.
 pub async fn find_by_slug(db: &Db, slug: &str) -> Result<Option<TenantRow>> {
-    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at FROM tenant WHERE slug = $1")
+    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at, settings, revision, suspended FROM tenant WHERE slug = $1")
         .bind(slug)
         .find(db)
         .await
@@ -68,7 +74,7 @@ pub async fn find_by_slug(db: &Db, slug: &str) -> Result<Option<TenantRow>> {
 
 /// Makes a tenant.
 pub async fn insert(tx: &mut Tx, row: &TenantRow) -> Result<()> {
-    sql!("INSERT INTO tenant (tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, outbox_seq, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12)")
+    sql!("INSERT INTO tenant (tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, outbox_seq, created_at, settings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $13)")
         .bind(&row.tenant_id)
         .bind(&row.slug)
         .bind(&row.name)
@@ -81,6 +87,7 @@ pub async fn insert(tx: &mut Tx, row: &TenantRow) -> Result<()> {
         .bind(&row.brand)
         .bind(row.epoch)
         .bind(row.created_at)
+        .bind(&row.settings)
         .execute(tx)
         .await
         .map(|_| ())

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use domain::entitlement::{Barred, Customer, Entitlement, Subscription, SubscriptionStatus, resolve};
-use domain::id::{CustomerId, FeatureKey, SubscriptionId, TenantId};
-use domain::time::{Reset, Timestamp, period_at};
+use domain::entitlement::{Barred, Customer, Entitlement, resolve};
+use domain::id::{CustomerId, FeatureKey, TenantId};
+use domain::time::Timestamp;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
-use store::customer::{CustomerRow, NewSubscription};
+use store::customer::CustomerRow;
 use store::db::Tx;
 use store::gate::Seen;
 
+use super::subscription::{self, Start};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
@@ -204,39 +205,10 @@ pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerR
         (None, None) => None,
     };
     if let Some(slug) = slug {
-        subscribe(tx, cx, &id, (&slug, new.billed_at.unwrap_or(now))).await?;
+        let start = Start { billed_at: new.billed_at.unwrap_or(now), ..Start::at_monthly_price(cx, &slug)? };
+        subscription::start(tx, cx, &id, &start).await?;
     }
     Ok(row)
-}
-
-/// Gives a customer an active subscription to a plan at its monthly price, or without a price when it has none. It began
-/// with the call; the billing period is the one that runs at `billed_at`.
-pub async fn subscribe(
-    tx: &mut Tx,
-    cx: &Cx,
-    customer: &CustomerId,
-    (slug, billed_at): (&str, Timestamp),
-) -> Result<()> {
-    let now = cx.tenant_now();
-    let plan = cx.tenant.catalog.plan_by_slug(slug).filter(|plan| plan.active);
-    let plan = plan.ok_or_else(|| Error::field("/plan", "name an active plan, such as the ones of GET /api/plans"))?;
-    let price = cx.tenant.prices.iter().find(|p| p.plan == plan.id.as_str() && p.interval == "month");
-    let period = period_at(Reset::BillingMonth, now, &cx.tenant.catalog.zone, billed_at).map_err(Error::internal)?;
-    let new = NewSubscription {
-        subscription: Subscription {
-            id: SubscriptionId::from_bits(id_bits()),
-            plan: plan.id.clone(),
-            price: price.map(|price| domain::id::PriceId::stored(price.id.as_str())),
-            status: SubscriptionStatus::Active,
-            access_until: None,
-        },
-        period_start: period.start,
-        period_end: period.end,
-    };
-    let tenant = cx.tenant.id();
-    store::customer::insert_subscription(tx, tenant, customer, &new, now).await?;
-    store::customer::bump_version(tx, tenant, customer, now).await?;
-    Ok(())
 }
 
 /// A customer's own row.
@@ -246,9 +218,4 @@ pub async fn get(cx: &Cx, name: &str) -> Result<CustomerRow> {
         return Err(unknown());
     }
     store::customer::find(&cx.app.db, cx.tenant.id(), name).await?.ok_or_else(unknown)
-}
-
-/// A customer's subscription with its plan, for their page.
-pub async fn subscription(cx: &Cx, customer: &CustomerId) -> Result<Option<store::customer::SubscriptionRow>> {
-    Ok(store::customer::subscription(&cx.app.db, cx.tenant.id(), customer).await?)
 }

@@ -57,6 +57,9 @@ pub fn blank_tenant(id: TenantId, slug: &str, name: &str, now: Timestamp) -> Ten
         brand: "{}".to_owned(),
         epoch: now.as_micros(),
         created_at: now.as_micros(),
+        settings: "{}".to_owned(),
+        revision: 1,
+        suspended: false,
     }
 }
 

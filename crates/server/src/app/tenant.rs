@@ -70,6 +70,14 @@ pub struct Brand {
     pub links: BTreeMap<String, String>,
 }
 
+/// How a tenant is set up. What is absent has its default.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    /// Whether every edit must say from which revision it was made.
+    pub require_if_match: bool,
+}
+
 impl Brand {
     /// Where to write to about buying: the sales address, or else the support's. Only what a link may hold.
     pub fn sales(&self) -> Option<String> {
@@ -91,6 +99,11 @@ impl Tenant {
             brand.name.clone_from(&self.row.name);
         }
         brand
+    }
+
+    /// How it is set up.
+    pub fn settings(&self) -> Settings {
+        serde_json::from_str(&self.row.settings).unwrap_or_default()
     }
 
     /// The price of a model for a prompt of some length: the newest that is in force, and of those the band with the

@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use domain::id::TenantId;
-use domain::permission::{Role, Scope};
+use domain::permission::Permission;
 
 use super::problem::{Failed, REQUEST_ID};
 use crate::app::tenant::Tenant;
@@ -16,48 +16,25 @@ use crate::app::{key, session};
 use crate::cx::{Actor, App, Cx, now};
 use crate::error::{Code, Error, Result};
 
-/// What a handler requires of its caller.
-pub trait Permission: Send + Sync + 'static {
-    /// Whether a caller has it.
-    fn allows(actor: &Actor) -> bool;
-    /// What is missing, for the refusal.
-    const NAME: &'static str;
+/// What a handler requires of its caller, as a type in its signature.
+pub trait Require: Send + Sync + 'static {
+    /// The permission.
+    const PERMISSION: Permission;
 }
 
-macro_rules! permission {
-    ($(#[$doc:meta])* $name:ident, $text:literal, |$actor:ident| $test:expr) => {
-        $(#[$doc])*
+macro_rules! require {
+    ($($name:ident),* $(,)?) => {$(
+        #[doc = concat!("[`Permission::", stringify!($name), "`].")]
         #[derive(Debug)]
         pub struct $name;
 
-        impl Permission for $name {
-            const NAME: &'static str = $text;
-
-            fn allows($actor: &Actor) -> bool {
-                $test
-            }
+        impl Require for $name {
+            const PERMISSION: Permission = Permission::$name;
         }
-    };
+    )*};
 }
 
-permission!(/// Record and hold usage.
-    UsageWrite, "the scope usage:write", |actor| actor.may(Scope::UsageWrite));
-permission!(/// Correct usage: keys alone.
-    UsageCorrect, "an API key with the scope usage:write",
-    |actor| matches!(actor, Actor::Key { .. }) && actor.may(Scope::UsageWrite));
-permission!(/// Read quotas, history and decisions.
-    UsageRead, "the scope usage:read", |actor| actor.may(Scope::UsageRead) || actor.stands(Role::Support));
-permission!(/// Run AI components.
-    AiRun, "the scope ai:run", |actor| actor.may(Scope::AiRun));
-permission!(/// Create and read customers.
-    CustomersWrite, "the scope customers:write", |actor| actor.may(Scope::CustomersWrite));
-permission!(/// Mint browser tokens.
-    TokensMint, "an API key with the scope tokens:mint",
-    |actor| matches!(actor, Actor::Key { .. }) && actor.may(Scope::TokensMint));
-permission!(/// Change the tenant.
-    Admin, "the role admin", |actor| actor.stands(Role::Admin));
-permission!(/// Any credential.
-    SignedIn, "a credential", |actor| *actor != Actor::Anonymous);
+require!(SignedIn, UsageWrite, UsageCorrect, UsageRead, AiRun, CustomersWrite, TokensMint, KeysWrite);
 
 /// The context of a caller who has a permission.
 pub struct Authed<P>(pub Cx, PhantomData<P>);
@@ -70,7 +47,7 @@ impl<P> Deref for Authed<P> {
     }
 }
 
-impl<P: Permission> FromRequestParts<Arc<App>> for Authed<P> {
+impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
@@ -82,8 +59,8 @@ impl<P: Permission> FromRequestParts<Arc<App>> for Authed<P> {
             )
             .into());
         }
-        if !P::allows(&cx.actor) {
-            return Err(Error::new(Code::Forbidden, format!("This needs {}.", P::NAME)).into());
+        if !cx.actor.has(P::PERMISSION) {
+            return Err(forbidden(P::PERMISSION).into());
         }
         Ok(Self(cx, PhantomData))
     }
@@ -147,6 +124,21 @@ async fn identify(app: &Arc<App>, parts: &Parts) -> Result<Cx> {
             Ok(context(app, tenant, actor, parts))
         }
     }
+}
+
+/// The refusal of a caller who lacks a permission: what would have it.
+fn forbidden(permission: Permission) -> Error {
+    let needed = permission.rule();
+    let role = needed.role.filter(|_| !needed.keys_only).map(|role| format!("the role {}", role.name()));
+    let scope = needed.scope.map(|scope| {
+        if needed.keys_only {
+            format!("an API key with the scope {}", scope.name())
+        } else {
+            format!("the scope {}", scope.name())
+        }
+    });
+    let ways: Vec<_> = role.into_iter().chain(scope).collect();
+    Error::new(Code::Forbidden, format!("This needs {}.", ways.join(" or ")))
 }
 
 fn other_tenant() -> Error {

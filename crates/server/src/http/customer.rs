@@ -229,7 +229,7 @@ pub async fn subscription(
     let name = acting_for(&cx, query.customer())?;
     let row = customer::get(&cx, &name).await?;
     let id = CustomerId::stored(row.customer_id.as_str());
-    let Some(current) = customer::subscription(&cx, &id).await? else {
+    let Some(current) = crate::app::subscription::current(&cx, &id).await? else {
         return Ok(Json(SubscriptionAnswer { subscription: None, plan: None }));
     };
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;

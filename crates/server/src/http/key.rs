@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use store::key::KeyRow;
 use utoipa::ToSchema;
 
-use super::auth::{Admin, Authed};
+use super::auth::{Authed, KeysWrite};
 use super::body::Body;
 use super::params::Path;
 use super::problem::{Failed, Problem};
@@ -93,14 +93,14 @@ impl From<KeyRow> for KeyBody {
 /// Make an API key.
 #[utoipa::path(post, path = "/api/admin/keys", operation_id = "createKey", tag = "admin", request_body = NewKeyBody,
     responses((status = 201, body = MadeKeyBody), (status = 403, body = Problem), (status = 422, body = Problem)))]
-pub async fn create(cx: Authed<Admin>, Body(body): Body<NewKeyBody>) -> Result<Response, Failed> {
+pub async fn create(cx: Authed<KeysWrite>, Body(body): Body<NewKeyBody>) -> Result<Response, Failed> {
     let (row, secret) = key::create(&cx, &body.name, &body.scopes, body.expires_at).await?;
     Ok((StatusCode::CREATED, Json(MadeKeyBody { key: secret, row: row.into() })).into_response())
 }
 
 /// List the tenant's keys, newest first.
 #[utoipa::path(get, path = "/api/admin/keys", operation_id = "listKeys", tag = "admin", responses((status = 200, body = KeysBody), (status = 403, body = Problem)))]
-pub async fn list(cx: Authed<Admin>) -> Result<Json<KeysBody>, Failed> {
+pub async fn list(cx: Authed<KeysWrite>) -> Result<Json<KeysBody>, Failed> {
     let data = key::list(&cx).await?.into_iter().map(KeyBody::from).collect();
     Ok(Json(KeysBody { data, next_cursor: None }))
 }
@@ -108,7 +108,7 @@ pub async fn list(cx: Authed<Admin>) -> Result<Json<KeysBody>, Failed> {
 /// Revoke a key.
 #[utoipa::path(delete, path = "/api/admin/keys/{id}", operation_id = "revokeKey", tag = "admin", params(("id" = String, Path, example = "key_01jz3k5q8e4x9m2v7c1r6t0b5n")),
     responses((status = 204), (status = 404, body = Problem)))]
-pub async fn revoke(cx: Authed<Admin>, Path(id): Path<String>) -> Result<StatusCode, Failed> {
+pub async fn revoke(cx: Authed<KeysWrite>, Path(id): Path<String>) -> Result<StatusCode, Failed> {
     let id = KeyId::parse(&id).map_err(|_| Error::new(Code::NotFound, "A key's id begins with key_."))?;
     key::revoke(&cx, &id).await?;
     Ok(StatusCode::NO_CONTENT)

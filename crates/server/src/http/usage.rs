@@ -1,12 +1,9 @@
 //! The gate on the wire.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use super::wire::Json;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::id::{EventId, FeatureKey, ReservationId};
 use domain::reservation::TTL_SECONDS_DEFAULT;
@@ -20,6 +17,7 @@ use super::auth::{Authed, UsageCorrect, UsageRead, UsageWrite};
 use super::body::Body;
 use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
+use super::retry::Retry;
 use super::wire::{ItemBody, QuotaMap, mark_replay, quota_map};
 use crate::app::idempotency;
 use crate::app::usage::{self, Action};
@@ -195,30 +193,6 @@ impl Recorded {
     fn of(done: &Done, cx: &Cx) -> Self {
         let quotas = quota_map(&done.quotas, &cx.tenant.catalog);
         Self { id: done.event.clone(), allowed: true, quotas, overrun: done.overrun }
-    }
-}
-
-/// What makes a retry return the first answer: the request's `Idempotency-Key`, if it has one.
-pub struct Retry(Option<HeaderValue>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Retry {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.headers.get("idempotency-key").cloned()))
-    }
-}
-
-impl Retry {
-    /// The key of one action of a batch that has none of its own.
-    fn of_item(&self, number: usize) -> Option<String> {
-        Some(format!("{}/{number}", self.0.as_ref()?.to_str().ok()?))
-    }
-
-    fn identity(&self, cx: &Cx, route: &str, body: &impl Serialize) -> Result<Option<Idempotency>, Error> {
-        let Some(key) = &self.0 else { return Ok(None) };
-        let key = key.to_str().map_err(|_| Error::field("", "Idempotency-Key: use printable characters"))?;
-        idempotency::of_request(cx, route, key, body).map(Some)
     }
 }
 

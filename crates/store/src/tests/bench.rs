@@ -177,6 +177,9 @@ pub(super) async fn insert_tenant(db: &Db, name: &str) {
         brand: "{}".to_owned(),
         epoch: SEEN.epoch,
         created_at: 0,
+        settings: "{}".to_owned(),
+        revision: 1,
+        suspended: false,
     };
     let mut tx = db.begin().await.expect("it begins");
     tenant::insert(&mut tx, &row).await.expect("a tenant");
