@@ -18,6 +18,7 @@ mod realtime;
 mod session;
 mod usage;
 mod wire;
+mod words;
 
 use std::sync::Arc;
 
