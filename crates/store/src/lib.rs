@@ -10,6 +10,7 @@ pub mod feed;
 pub mod gate;
 pub mod job;
 pub mod key;
+pub mod list;
 pub mod rollup;
 pub mod secret;
 pub mod tenant;

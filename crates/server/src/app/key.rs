@@ -7,6 +7,7 @@ use domain::permission::Scope;
 use domain::time::Timestamp;
 use serde_json::json;
 use store::key::KeyRow;
+use store::list::Wanted;
 
 use super::cache::Believed;
 use super::{audit, fail_open, seal};
@@ -175,9 +176,9 @@ pub async fn is_good(cx: &Cx, key: &KeyId) -> Result<bool> {
     Ok(store::key::is_good(&cx.app.db, cx.tenant.id(), key, crate::cx::now()).await?)
 }
 
-/// The keys of the tenant.
-pub async fn list(cx: &Cx) -> Result<Vec<KeyRow>> {
-    Ok(store::key::list(&cx.app.db, cx.tenant.id()).await?)
+/// Keys of the tenant.
+pub async fn list(cx: &Cx, wanted: &Wanted) -> Result<Vec<KeyRow>> {
+    Ok(store::key::list(&cx.app.db, cx.tenant.id(), wanted).await?)
 }
 
 /// Refuses a caller whose key was revoked after it was let in.

@@ -9,6 +9,7 @@ mod docs;
 mod edge;
 mod health;
 mod key;
+mod list;
 mod names;
 mod page;
 mod params;

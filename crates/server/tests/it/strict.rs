@@ -16,6 +16,73 @@ fn cursor(page: &Answer) -> &Value {
 }
 
 #[test]
+fn a_list_comes_in_pages_and_in_the_order_that_is_asked_for() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let make = async |name: &str| {
+            let made = server.post("/api/admin/keys", &admin, json!({ "name": name, "scopes": ["usage:read"] })).await;
+            made.assert_ok(201);
+        };
+        let list = async |query: &str| server.get(&format!("/api/admin/keys?{query}"), &admin).await;
+        for name in ["till", "Billing", "100% web", "app", "Till 2"] {
+            make(name).await;
+        }
+        let all = list("").await;
+        assert_eq!(names(&all), ["Till 2", "app", "100% web", "Billing", "till"]);
+        assert!(cursor(&all).is_null(), "{all:?}");
+        assert_eq!(names(&list("sort=createdAt&limit=2").await), ["till", "Billing"]);
+        for (sort, wanted) in [
+            ("name", ["100% web", "app", "Billing", "till", "Till 2"]),
+            ("-name", ["Till 2", "till", "Billing", "app", "100% web"]),
+            ("-createdAt", ["Till 2", "app", "100% web", "Billing", "till"]),
+        ] {
+            let (mut seen, mut query) = (Vec::new(), format!("sort={sort}&limit=2"));
+            for rows in [2, 2, 1] {
+                let page = list(&query).await;
+                assert_eq!(names(&page).len(), rows, "{query}");
+                seen.extend(names(&page).into_iter().map(str::to_owned));
+                query = format!("sort={sort}&limit=2&cursor={}", cursor(&page).as_str().unwrap_or_default());
+                assert_eq!(cursor(&page).is_null(), rows == 1, "{page:?}");
+            }
+            assert_eq!(seen, wanted, "{sort}");
+        }
+        for (q, wanted) in
+            [("TILL", vec!["Till 2", "till"]), ("0%25", vec!["100% web"]), ("_", vec![]), ("%25%25", vec![])]
+        {
+            assert_eq!(names(&list(&format!("q={q}")).await), wanted, "{q}");
+        }
+        // A row that comes meanwhile neither repeats nor hides another.
+        let first = list("limit=3").await;
+        make("new").await;
+        let next = list(&format!("limit=3&cursor={}", cursor(&first).as_str().expect("there is more"))).await;
+        assert_eq!(names(&next), ["Billing", "till"]);
+    });
+}
+
+#[test]
+fn a_list_refuses_what_it_cannot_do_and_says_what_to_do() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        for (query, pointer, told) in [
+            ("limit=0", "/limit", "The query parameter `limit`: use a whole number from 1 to 200"),
+            ("limit=201", "/limit", "from 1 to 200"),
+            ("limit=ten", "/limit", "from 1 to 200"),
+            ("cursor=nonsense", "/cursor", "take the `nextCursor` of the page before"),
+            ("cursor=", "/cursor", "leave it out for the first page"),
+            ("sort=hint", "/sort", "use one of createdAt, name, with `-` before it"),
+            ("q=a%00b", "/q", "without line breaks"),
+        ] {
+            let refused = server.get(&format!("/api/admin/keys?{query}"), &admin).await;
+            refused.assert_field(pointer);
+            assert!(refused.text_at("/detail").contains(told), "{refused:?}");
+        }
+        server.get("/api/admin/keys?page=2", &admin).await.assert_problem(422, "invalid-input");
+    });
+}
+
+#[test]
 fn no_parser_speaks_to_the_caller() {
     on_both(async |database: Database| {
         let server = Server::demo(&database);
