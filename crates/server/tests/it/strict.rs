@@ -83,6 +83,43 @@ fn a_list_refuses_what_it_cannot_do_and_says_what_to_do() {
 }
 
 #[test]
+fn a_customer_has_a_name_that_is_one_and_shows_its_plan() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let key = server.key(&["customers:write"]).await;
+        let create = async |body: Value| server.post("/api/customers", &key, body).await;
+        for (body, pointer) in [
+            (json!({}), ""),
+            (json!({ "name": "Acme", "plan": "starter" }), ""),
+            (json!({ "externalId": "  " }), "/externalId"),
+            (json!({ "externalId": " acme" }), "/externalId"),
+            (json!({ "externalId": "acme", "name": "\u{a0} " }), "/name"),
+            (json!({ "externalId": "acme", "email": "nobody" }), "/email"),
+            (json!({ "externalId": "acme", "email": " " }), "/email"),
+            (json!({ "email": "a b@example.com" }), "/email"),
+        ] {
+            create(body).await.assert_field(pointer);
+        }
+        server.get("/api/customers/acme", &key).await.assert_problem(404, "unknown-customer");
+        let made = create(json!({ "email": " Bill@Acme.example ", "name": " Acme Ltd " })).await;
+        made.assert_ok(201);
+        let said = json!([made.body["email"], made.body["name"], made.body["externalId"], made.body["plan"]]);
+        assert_eq!(said, json!(["bill@acme.example", "Acme Ltd", null, null]));
+        let body = json!({ "externalId": "acme", "plan": "professional" });
+        for status in [201, 200] {
+            let made = create(body.clone()).await;
+            made.assert_ok(status);
+            assert_eq!(made.text_at("/plan"), "professional");
+        }
+        assert_eq!(server.get("/api/customers/acme", &key).await.text_at("/plan"), "professional");
+        // Where the tenant has a default plan it shows, too.
+        let (_, studio) = server.key_of("studio", &["customers:write"]).await;
+        let free = server.post("/api/customers", &studio, json!({ "externalId": "acme" })).await;
+        assert_eq!(free.text_at("/plan"), "free");
+    });
+}
+
+#[test]
 fn no_parser_speaks_to_the_caller() {
     on_both(async |database: Database| {
         let server = Server::demo(&database);
