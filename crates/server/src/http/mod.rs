@@ -8,6 +8,7 @@ mod decision;
 mod docs;
 mod edge;
 mod health;
+mod history;
 mod key;
 mod list;
 mod names;
@@ -66,7 +67,7 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(usage::adjust_gauge))
         .routes(routes!(usage::reverse))
         .routes(routes!(usage::read))
-        .routes(routes!(usage::history))
+        .routes(routes!(history::history))
         .routes(routes!(decision::explain))
         .routes(routes!(customer::create))
         .routes(routes!(customer::get))

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::sql::execute;
 use super::support::{Answer, Database, Server, on_both};
 
 /// The names in a list.
@@ -116,6 +117,47 @@ fn a_customer_has_a_name_that_is_one_and_shows_its_plan() {
         let (_, studio) = server.key_of("studio", &["customers:write"]).await;
         let free = server.post("/api/customers", &studio, json!({ "externalId": "acme" })).await;
         assert_eq!(free.text_at("/plan"), "free");
+    });
+}
+
+#[test]
+fn a_history_takes_dates_and_refuses_a_time_that_runs_backwards() {
+    on_both(async |database: Database| {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(Server::start(&database, folder.path(), &["--demo"], &[]).stop().success());
+        execute(&database, folder.path(), "UPDATE tenant SET timezone = 'Pacific/Auckland' WHERE slug = 'halisoft'")
+            .await;
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        let near = server.sign_in("near@halisoft.example").await;
+        let read = async |query: &str| {
+            server.get(&format!("/api/usage/history?feature=invoice_ocr&bucket=hour&{query}"), &near).await
+        };
+        let points = |answer: &Answer| {
+            answer.assert_ok(200);
+            answer.body["points"].clone()
+        };
+        let all = read("from=2000-01-01&to=2999-01-01").await;
+        let at: Vec<_> = points(&all).as_array().expect("points").iter().map(|point| point["at"].clone()).collect();
+        assert!(at.len() > 2, "{all:?}");
+        // The first day of use in Auckland, as its date and as its instants.
+        let day =
+            server.get("/api/usage/history?feature=invoice_ocr&from=2000-01-01", &near).await.text_at("/points/0/at");
+        let by_date = points(&read(&format!("from=2000-01-01&to={day}")).await);
+        assert_eq!(by_date, json!([]), "nothing was used before the first day");
+        let instant: jiff::civil::Date = day.parse().expect("a date");
+        let instant = instant.in_tz("Pacific/Auckland").expect("a zone").timestamp();
+        assert_eq!(points(&read(&format!("from={day}")).await), points(&read(&format!("from={instant}")).await));
+        for (query, pointer) in [
+            ("from=2026-11-02&to=2026-11-01", "/from"),
+            ("from=2026-11-01&to=2026-11-01", "/from"),
+            ("from=2999-01-01", "/from"),
+            ("from=2026-13-01", "/from"),
+            ("to=soon", "/to"),
+        ] {
+            let refused = read(query).await;
+            refused.assert_field(pointer);
+            assert!(refused.text_at("/detail").starts_with("The query parameter `"), "{refused:?}");
+        }
     });
 }
 
