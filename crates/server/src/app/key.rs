@@ -137,6 +137,9 @@ pub async fn create(cx: &Cx, name: &str, scopes: &[Scope], expires_at: Option<Ti
         let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.name()).collect();
         return Err(Error::field("/scopes", format!("name at least one of {}", known.join(", "))));
     }
+    if expires_at.is_some_and(|at| at <= cx.now) {
+        return Err(Error::field("/expiresAt", "name a time to come, or leave it out for a key that does not end"));
+    }
     if let Some(missing) =
         scopes.iter().find(|scope| !cx.actor.stands(domain::permission::Role::Admin) && !cx.actor.may(**scope))
     {

@@ -162,6 +162,30 @@ fn a_history_takes_dates_and_refuses_a_time_that_runs_backwards() {
 }
 
 #[test]
+fn a_key_is_not_made_for_the_past_and_ends_with_its_time() {
+    on_both(async |database: Database| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let make = async |ends: &str| {
+            let body = json!({ "name": "till", "scopes": ["customers:write"], "expiresAt": ends });
+            server.post("/api/admin/keys", &admin, body).await
+        };
+        for past in ["2020-01-01T00:00:00Z", "1970-01-01T00:00:00Z"] {
+            let refused = make(past).await;
+            refused.assert_field("/expiresAt");
+            assert!(refused.text_at("/detail").contains("to come"), "{refused:?}");
+        }
+        let key = make("2099-01-01T00:00:00Z").await.text_at("/key");
+        server.get("/api/customers/nobody", &key).await.assert_problem(404, "unknown-customer");
+        assert!(server.stop().success());
+        execute(&database, folder.path(), "UPDATE api_key SET expires_at = 1").await;
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        server.get("/api/customers/nobody", &key).await.assert_problem(401, "unauthenticated");
+    });
+}
+
+#[test]
 fn no_parser_speaks_to_the_caller() {
     on_both(async |database: Database| {
         let server = Server::demo(&database);
