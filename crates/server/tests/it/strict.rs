@@ -227,3 +227,32 @@ fn no_parser_speaks_to_the_caller() {
         }
     });
 }
+
+#[test]
+fn nobody_is_told_to_wait_for_more_than_there_ever_is() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let near = server.sign_in("near@halisoft.example").await;
+        let ask = async |amount: i64| {
+            let items = json!({ "items": [{ "feature": "invoice_ocr", "amount": amount }] });
+            let refused = server.post("/api/usage/consume", &near, items).await;
+            refused.assert_problem(429, "quota-exceeded");
+            refused
+        };
+        let plans = |refused: &Answer| {
+            let plans = refused.body["actions"][0]["plans"].as_array().cloned().unwrap_or_default();
+            plans.iter().map(|plan| plan["slug"].clone()).collect::<Vec<_>>()
+        };
+        let whole = ask(100).await;
+        assert!(whole.header("retry-after").is_some() && whole.text_at("/detail").contains("wait until"), "{whole:?}");
+        let more = ask(101).await;
+        assert_eq!(more.header("retry-after"), None);
+        assert_eq!(
+            more.text_at("/detail"),
+            "Invoice OCR & Analysis: 101 were asked for, which is more than the whole limit of 100 analyses. Upgrade \
+             the plan or buy a top-up."
+        );
+        assert_eq!(json!(plans(&more)), json!(["professional", "enterprise"]));
+        assert_eq!(json!(plans(&ask(914).await)), json!(["enterprise"]), "87 and 914 are more than 1,000");
+    });
+}
