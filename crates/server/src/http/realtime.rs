@@ -316,6 +316,13 @@ impl Feed {
     async fn missed(&self, since: &Position, here: &Position) -> Option<Marks> {
         let db = &self.cx.app.db;
         let first: BTreeMap<i64, i64> = store::usage::first_batches(db).await.ok()?.into_iter().collect();
+        let last: BTreeMap<i64, i64> = store::usage::last_batches(db).await.ok()?.into_iter().collect();
+        // Another node may have told of a batch that is not heard of here yet; what is not in the database either was
+        // never told, and the id is of another one, or made up.
+        let told = |node: &i64| here.get(node).max(last.get(node)).copied().unwrap_or_default();
+        if since.iter().any(|(node, seen)| *seen < 0 || *seen > told(node)) {
+            return None;
+        }
         let mut marks = Marks::default();
         for (&node, &reached) in here {
             let seen = since.get(&node).copied().unwrap_or(0);
