@@ -15,6 +15,8 @@ pub struct Timestamp(i64);
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
 const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
+/// Characters of a date such as 2026-11-22.
+const DATE_CHARS: usize = 10;
 
 /// Why a time could not be read or computed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -65,6 +67,14 @@ impl Timestamp {
     /// Reads RFC 3339.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         text.parse::<jiff::Timestamp>().map(|t| Self(t.as_microsecond())).map_err(|_| TimeError::Format)
+    }
+
+    /// Reads RFC 3339, or a date alone, which stands for its midnight in a zone.
+    pub fn parse_in(text: &str, zone: &Zone) -> Result<Self, TimeError> {
+        match text.parse::<Date>() {
+            Ok(date) if text.len() == DATE_CHARS => zone.instant(date.to_datetime(Time::midnight())),
+            Ok(_) | Err(_) => Self::parse(text),
+        }
     }
 
     /// The calendar date of this instant in a zone.
@@ -233,6 +243,18 @@ mod tests {
         let zone = Zone::parse(zone).expect("a zone in a test");
         let found = period_at(reset, at(anchor), &zone, at(now)).expect("inside the calendar");
         (found.start.to_string(), found.end.expect("it ends").to_string())
+    }
+
+    #[test]
+    fn a_date_alone_is_its_midnight_in_the_zone() {
+        let berlin = Zone::parse("Europe/Berlin").expect("a zone in a test");
+        let read = |text: &str, zone: &Zone| Timestamp::parse_in(text, zone).map(|at| at.to_string());
+        assert_eq!(read("2026-11-01", &Zone::UTC).as_deref(), Ok("2026-11-01T00:00:00Z"));
+        assert_eq!(read("2026-11-01", &berlin).as_deref(), Ok("2026-10-31T23:00:00Z"));
+        assert_eq!(read("2026-11-01T05:00:00+01:00", &berlin).as_deref(), Ok("2026-11-01T04:00:00Z"));
+        for bad in ["", "2026-11", "2026-13-01", "20261101", "2026-11-01T05:00", "yesterday", "2026-11-01 "] {
+            assert_eq!(read(bad, &berlin), Err(TimeError::Format), "{bad}");
+        }
     }
 
     #[test]

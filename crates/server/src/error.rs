@@ -130,7 +130,7 @@ impl Code {
 /// One field that is wrong.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
-    /// Where: a JSON pointer into the body.
+    /// Where: a JSON pointer into the body; for the query, `/` and the parameter's name.
     #[schema(example = "/items/0/amount")]
     pub pointer: String,
     /// What to do.
@@ -232,6 +232,13 @@ impl Error {
         let mut error = Self::new(Code::InvalidInput, detail);
         error.more.fields.push(field);
         error
+    }
+
+    /// One parameter of the query is wrong.
+    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let told = format!("The query parameter `{name}`: {detail}");
+        Self { detail: told, ..Self::field(format!("/{name}"), detail) }
     }
 
     /// A failure that the caller cannot do anything about. The cause is logged here, once, and not told.

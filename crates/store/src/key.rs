@@ -6,6 +6,7 @@ use sqlx::FromRow;
 
 use crate::db::{Db, Tx, sql};
 use crate::error::Result;
+use crate::list::Wanted;
 
 /// A key's row.
 #[derive(Debug, Clone, FromRow)]
@@ -38,10 +39,27 @@ pub async fn find_by_secret(db: &Db, secret_hash: &str) -> Result<Option<KeyRow>
         .await
 }
 
-/// All keys of a tenant, newest first.
-pub async fn list(db: &Db, tenant: &TenantId) -> Result<Vec<KeyRow>> {
-    sql!("SELECT tenant_id, key_id, name, hint, scopes, created_at, expires_at, revoked_at, last_used_at FROM api_key WHERE tenant_id = $1 ORDER BY created_at DESC, key_id")
+/// Keys of a tenant, by `createdAt` or `name`; `search` looks into the names.
+pub async fn list(db: &Db, tenant: &TenantId, wanted: &Wanted) -> Result<Vec<KeyRow>> {
+    // Ids are in the order of time, so that those of a tenant need no other index.
+    let query = if wanted.descending {
+        sql!(
+            "SELECT tenant_id, key_id, name, hint, scopes, created_at, expires_at, revoked_at, last_used_at FROM api_key WHERE tenant_id = $1 AND LOWER(name) LIKE $2 ESCAPE '!' AND ($3 OR (CASE WHEN $4 THEN LOWER(name) ELSE '' END, key_id) < (LOWER($5), $6)) ORDER BY CASE WHEN $4 THEN LOWER(name) ELSE '' END DESC, key_id DESC LIMIT $7"
+        )
+    } else {
+        sql!(
+            "SELECT tenant_id, key_id, name, hint, scopes, created_at, expires_at, revoked_at, last_used_at FROM api_key WHERE tenant_id = $1 AND LOWER(name) LIKE $2 ESCAPE '!' AND ($3 OR (CASE WHEN $4 THEN LOWER(name) ELSE '' END, key_id) > (LOWER($5), $6)) ORDER BY CASE WHEN $4 THEN LOWER(name) ELSE '' END, key_id LIMIT $7"
+        )
+    };
+    let after = wanted.after.clone().unwrap_or_default();
+    query
         .bind(tenant)
+        .bind(wanted.pattern())
+        .bind(wanted.after.is_none())
+        .bind(wanted.sort == "name")
+        .bind(after.value)
+        .bind(after.id)
+        .bind(wanted.rows)
         .all(db)
         .await
 }

@@ -11,6 +11,7 @@ pub mod feed;
 pub mod gate;
 pub mod job;
 pub mod key;
+pub mod list;
 pub mod rollup;
 pub mod secret;
 pub mod subscription;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use domain::entitlement::{Barred, Customer, Entitlement, resolve};
-use domain::id::{CustomerId, FeatureKey, TenantId};
+use domain::id::{CustomerId, FeatureKey, PlanId, TenantId};
 use domain::time::Timestamp;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
@@ -12,6 +12,7 @@ use store::customer::CustomerRow;
 use store::db::Tx;
 use store::gate::Seen;
 
+use super::session::address;
 use super::subscription::{self, Start};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
@@ -135,7 +136,7 @@ pub struct NewCustomer {
 ///
 /// Answers the row and whether it is new.
 pub async fn create(cx: &Cx, new: NewCustomer) -> Result<(CustomerRow, bool)> {
-    check(&new)?;
+    let new = checked(new)?;
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
     let cx = &cx.clone().with_tenant(tenant);
     if let Some(row) = find_external(cx, &new).await? {
@@ -164,21 +165,32 @@ async fn find_external(cx: &Cx, new: &NewCustomer) -> Result<Option<CustomerRow>
     }
 }
 
-/// Checks what people write about a customer.
-pub fn check(new: &NewCustomer) -> Result<()> {
-    let fields = [("/externalId", &new.external_id), ("/email", &new.email), ("/name", &new.name)];
-    for (pointer, value) in fields {
-        if let Some(value) = value {
-            let chars = value.chars().count();
-            if chars == 0 || chars > TEXT_CHARS_MAX || value.chars().any(char::is_control) {
-                return Err(Error::field(pointer, format!("use 1 to {TEXT_CHARS_MAX} characters without line breaks")));
-            }
+/// What people write about a customer, checked, and without blanks around the name and the address. Something has to
+/// say who it is.
+pub fn checked(mut new: NewCustomer) -> Result<NewCustomer> {
+    new.email = new.email.map(|email| address(&email)).transpose()?;
+    new.name = new.name.map(|name| name.trim().to_owned());
+    for (pointer, value) in [("/externalId", &new.external_id), ("/name", &new.name)] {
+        let Some(value) = value else { continue };
+        let chars = value.chars().count();
+        if value.trim().is_empty() || chars > TEXT_CHARS_MAX || value.chars().any(char::is_control) {
+            let detail = format!("use 1 to {TEXT_CHARS_MAX} characters without line breaks, and not blanks alone");
+            return Err(Error::field(pointer, detail));
         }
     }
-    if new.external_id.as_deref().is_some_and(|id| id.starts_with("cus_")) {
-        return Err(Error::field("/externalId", "`cus_` begins our own ids; choose another"));
+    if let Some(id) = &new.external_id {
+        if id.starts_with("cus_") {
+            return Err(Error::field("/externalId", "`cus_` begins our own ids; choose another"));
+        }
+        if id.trim() != id {
+            return Err(Error::field("/externalId", "leave out the blanks around it"));
+        }
     }
-    Ok(())
+    if new.external_id.is_none() && new.email.is_none() {
+        let detail = "name the customer by your own id for it (externalId), by its e-mail address (email), or by both";
+        return Err(Error::field("", detail));
+    }
+    Ok(new)
 }
 
 /// Writes a customer with its first subscription, if a plan is named or the tenant has a default one.
@@ -200,7 +212,7 @@ pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerR
         (Some(slug), _) => Some(slug.clone()),
         (None, Some(plan)) => {
             let plans = &cx.tenant.catalog.plans;
-            plans.get(&domain::id::PlanId::stored(plan.as_str())).map(|plan| plan.slug.to_string())
+            plans.get(&PlanId::stored(plan.as_str())).map(|plan| plan.slug.to_string())
         }
         (None, None) => None,
     };
@@ -218,4 +230,12 @@ pub async fn get(cx: &Cx, name: &str) -> Result<CustomerRow> {
         return Err(unknown());
     }
     store::customer::find(&cx.app.db, cx.tenant.id(), name).await?.ok_or_else(unknown)
+}
+
+/// The plan of a customer's subscription by its name in URLs; none without one.
+pub async fn plan(cx: &Cx, customer: &CustomerId) -> Result<Option<String>> {
+    let Some(current) = subscription::current(cx, customer).await? else { return Ok(None) };
+    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+    let plan = tenant.catalog.plans.get(&PlanId::stored(current.plan_id.as_str()));
+    Ok(Some(plan.map_or(current.plan_id, |plan| plan.slug.to_string())))
 }

@@ -7,6 +7,7 @@ use domain::permission::Scope;
 use domain::time::Timestamp;
 use serde_json::json;
 use store::key::KeyRow;
+use store::list::Wanted;
 
 use super::cache::Believed;
 use super::{audit, fail_open, seal};
@@ -136,6 +137,9 @@ pub async fn create(cx: &Cx, name: &str, scopes: &[Scope], expires_at: Option<Ti
         let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.name()).collect();
         return Err(Error::field("/scopes", format!("name at least one of {}", known.join(", "))));
     }
+    if expires_at.is_some_and(|at| at <= cx.now) {
+        return Err(Error::field("/expiresAt", "name a time to come, or leave it out for a key that does not end"));
+    }
     if let Some(missing) =
         scopes.iter().find(|scope| !cx.actor.stands(domain::permission::Role::Admin) && !cx.actor.may(**scope))
     {
@@ -175,9 +179,9 @@ pub async fn is_good(cx: &Cx, key: &KeyId) -> Result<bool> {
     Ok(store::key::is_good(&cx.app.db, cx.tenant.id(), key, crate::cx::now()).await?)
 }
 
-/// The keys of the tenant.
-pub async fn list(cx: &Cx) -> Result<Vec<KeyRow>> {
-    Ok(store::key::list(&cx.app.db, cx.tenant.id()).await?)
+/// Keys of the tenant.
+pub async fn list(cx: &Cx, wanted: &Wanted) -> Result<Vec<KeyRow>> {
+    Ok(store::key::list(&cx.app.db, cx.tenant.id(), wanted).await?)
 }
 
 /// Refuses a caller whose key was revoked after it was let in.

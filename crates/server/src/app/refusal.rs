@@ -84,10 +84,11 @@ fn exceeded(cx: &Cx, account: &Account, excesses: &[Excess]) -> Error {
     }
     let actions = actions(cx, excesses);
     let now = cx.tenant_now();
-    // Another try makes sense once everything has reset; where one never does, waiting does not help.
-    let ends = excesses.iter().map(|excess| excess.quota.period.end);
-    let resets = ends.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
     let shortages: Vec<_> = excesses.iter().map(|excess| shortage(cx, excess)).collect();
+    // Another try makes sense once everything has reset; where one never does, or more was asked for than there ever is,
+    // waiting does not help.
+    let ends = shortages.iter().map(|short| short.quota.period.end.filter(|_| short.ever_fits()));
+    let resets = ends.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
     let wait = shortage::wait(resets, now, &cx.tenant.catalog.zone);
     let mut error = Error::new(Code::QuotaExceeded, shortage::told(&shortages, &actions, wait));
     error.more.quotas = excesses.iter().map(|excess| excess.quota.clone()).collect();

@@ -48,8 +48,8 @@ pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>
         return Err(Error::new(Code::Forbidden, "Operators are made by the set-up link or `tollgate admin create`."));
     }
     let email = address(email)?;
-    let new = customer::NewCustomer { email: Some(email.clone()), name: name.clone(), ..Default::default() };
-    customer::check(&new)?;
+    let new = customer::NewCustomer { email: Some(email.clone()), name, ..Default::default() };
+    let new = customer::checked(new)?;
     let hash = cx.app.passwords.hash(password).await?;
     if store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await?.is_some() {
         // The owner of the address is told by mail once mails are sent; the caller learns nothing.
@@ -60,7 +60,7 @@ pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>
     let user = UserRow {
         user_id: UserId::from_bits(id_bits()).to_string(),
         email,
-        name,
+        name: new.name,
         password_hash: hash,
         role: Role::User.name().to_owned(),
         customer_id: Some(row.customer_id),

@@ -21,18 +21,30 @@ pub struct Shortage<'a> {
 }
 
 impl Shortage<'_> {
+    /// Whether it would fit once everything is unused again: the limit as a whole and the credits suffice.
+    pub fn ever_fits(&self) -> bool {
+        self.quota.limit.is_none_or(|limit| self.requested <= limit.saturating_add(self.quota.credits))
+    }
+
     fn sentence(&self) -> String {
         let Self { name, unit, quota, requested } = self;
         let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
         let taken = if quota.reserved > 0 { "used or reserved" } else { "used" };
-        match (quota.remaining().unwrap_or_default(), quota.limit.unwrap_or_default()) {
+        let (limit, requested) = (quota.limit.unwrap_or_default(), grouped(*requested));
+        if !self.ever_fits() && limit > 0 {
+            let credits =
+                if quota.credits > 0 { format!(" with {} credits", grouped(quota.credits)) } else { String::new() };
+            let limit = grouped(limit);
+            return format!(
+                "{name}: {requested} were asked for, which is more than the whole limit of {limit}{unit}{credits}."
+            );
+        }
+        match (quota.remaining().unwrap_or_default(), limit) {
             (0, 0) => format!("{name}: the limit is 0."),
             (0, 1) => format!("{name}: the only one is {taken}."),
             (0, limit) => format!("{name}: all {}{unit} are {taken}.", grouped(limit)),
-            (1, _) => format!("{name}: 1 is left, and {} were asked for.", grouped(*requested)),
-            (left, _) => {
-                format!("{name}: {}{unit} are left, and {} were asked for.", grouped(left), grouped(*requested))
-            }
+            (1, _) => format!("{name}: 1 is left, and {requested} were asked for."),
+            (left, _) => format!("{name}: {}{unit} are left, and {requested} were asked for.", grouped(left)),
         }
     }
 }
@@ -132,13 +144,31 @@ mod tests {
             (100, 0, 100, 1, "Invoice OCR: all 100 analyses are used."),
             (1_234_567, 3, 1_234_570, 1, "Invoice OCR: all 1,234,570 analyses are used or reserved."),
             (87, 0, 100, 20, "Invoice OCR: 13 analyses are left, and 20 were asked for."),
-            (99, 0, 100, 2_000, "Invoice OCR: 1 is left, and 2,000 were asked for."),
+            (99, 0, 100, 100, "Invoice OCR: 1 is left, and 100 were asked for."),
+            (
+                99,
+                0,
+                100,
+                2_000,
+                "Invoice OCR: 2,000 were asked for, which is more than the whole limit of 100 analyses.",
+            ),
             (1, 0, 1, 1, "Invoice OCR: the only one is used."),
             (0, 0, 0, 1, "Invoice OCR: the limit is 0."),
             (120, 0, 100, 1, "Invoice OCR: all 100 analyses are used."),
         ] {
             assert_eq!(short(&quota(used, reserved, limit), requested).sentence(), wanted);
         }
+    }
+
+    #[test]
+    fn what_is_more_than_limit_and_credits_together_never_fits() {
+        let quota = Quota { credits: 5, ..quota(10, 0, 100) };
+        assert!(short(&quota, 105).ever_fits());
+        let over = short(&quota, 106);
+        assert!(!over.ever_fits());
+        let told =
+            "Invoice OCR: 106 were asked for, which is more than the whole limit of 100 analyses with 5 credits.";
+        assert_eq!(over.sentence(), told);
     }
 
     #[test]

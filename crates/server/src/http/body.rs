@@ -8,11 +8,12 @@ use axum::http::header;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
 
 use super::problem::Failed;
+use super::words::{self, Fault};
 use crate::error::{Code, Error};
 use crate::limits::{BODY_BYTES_MAX, BODY_STALL};
 
@@ -111,29 +112,26 @@ fn require_json(headers: &header::HeaderMap) -> Result<(), Failed> {
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
     match serde_json::from_slice(bytes) {
         Ok(value) => Ok(value),
-        Err(error) if error.is_data() => Err(locate::<T>(bytes).into()),
-        Err(error) => {
-            let detail = format!("Send a JSON document: {error}.");
-            Err(Error::new(Code::MalformedJson, detail).into())
+        Err(error) if error.is_data() || lacks_word(&error, bytes) => {
+            let Fault { pointer, detail } = words::fault::<T, _>(&mut serde_json::Deserializer::from_slice(bytes));
+            Err(Error::field(pointer, detail).into())
         }
+        Err(error) => Err(Error::new(Code::MalformedJson, malformed(&error)).into()),
     }
 }
 
-fn locate<T: DeserializeOwned>(bytes: &[u8]) -> Error {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
-        return Error::field("", "the body does not have the right form");
-    };
-    let pointer: String = error
-        .path()
-        .iter()
-        .filter_map(|segment| match segment {
-            serde_path_to_error::Segment::Seq { index } => Some(format!("/{index}")),
-            serde_path_to_error::Segment::Map { key } => {
-                Some(format!("/{}", key.replace('~', "~0").replace('/', "~1")))
-            }
-            serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => None,
-        })
-        .collect();
-    Error::field(pointer, error.inner().to_string())
+/// Whether the JSON is right, but something else stands where a word of a closed set should: the parser says so as it
+/// says that JSON is wrong.
+fn lacks_word(error: &serde_json::Error, bytes: &[u8]) -> bool {
+    error.to_string().starts_with(words::NO_WORD) && serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+}
+
+fn malformed(error: &serde_json::Error) -> String {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    // The parser has no other sign of it than its words.
+    if error.to_string().starts_with("recursion limit") {
+        return format!("Send JSON that is nested less deeply: reading stopped at {place}.");
+    }
+    let why = if error.is_eof() { "the body ends before it is complete" } else { "reading stopped" };
+    format!("Send one JSON value: {why}, at {place}.")
 }

@@ -18,18 +18,19 @@ use super::problem::{Failed, Problem};
 use crate::app::customer::{self, NewCustomer};
 use crate::app::token::BROWSER_SECONDS_MAX;
 use crate::app::usage::acting_for;
+use crate::cx::Cx;
 use crate::error::Error;
 
-/// A customer to create; the same externalId answers the one that is there.
+/// A customer to create, named by `externalId`, by `email`, or by both; the same externalId answers the one that is there.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewCustomerBody {
-    /// Your name for it.
-    #[schema(example = "acme-42")]
+    /// Your name for it, without blanks around it.
+    #[schema(example = "acme-42", min_length = 1, max_length = 200)]
     external_id: Option<String>,
-    #[schema(example = "billing@acme.example")]
+    #[schema(example = "billing@acme.example", max_length = 200)]
     email: Option<String>,
-    #[schema(example = "Acme Ltd")]
+    #[schema(example = "Acme Ltd", min_length = 1, max_length = 200)]
     name: Option<String>,
     /// The plan to start with; the tenant's default otherwise.
     #[schema(example = "starter")]
@@ -48,21 +49,26 @@ pub struct CustomerBody {
     email: Option<String>,
     #[schema(required, example = "Acme Ltd")]
     name: Option<String>,
+    /// The plan's name in URLs; null without a subscription.
+    #[schema(required, example = "starter")]
+    plan: Option<String>,
     suspended: bool,
     #[schema(value_type = String, format = DateTime, example = "2026-11-22T10:00:00Z")]
     created_at: Timestamp,
 }
 
-impl From<CustomerRow> for CustomerBody {
-    fn from(row: CustomerRow) -> Self {
-        Self {
+impl CustomerBody {
+    async fn of(row: CustomerRow, cx: &Cx) -> Result<Self, Error> {
+        let plan = customer::plan(cx, &CustomerId::stored(row.customer_id.as_str())).await?;
+        Ok(Self {
             id: row.customer_id,
             external_id: row.external_id,
             email: row.email,
             name: row.name,
+            plan,
             suspended: row.suspended,
             created_at: Timestamp::from_micros(row.created_at),
-        }
+        })
     }
 }
 
@@ -73,14 +79,15 @@ pub async fn create(cx: Authed<CustomersWrite>, Body(body): Body<NewCustomerBody
     let NewCustomerBody { external_id, email, name, plan } = body;
     let (row, new) = customer::create(&cx, NewCustomer { external_id, email, name, plan, billed_at: None }).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(CustomerBody::from(row))).into_response())
+    Ok((status, Json(CustomerBody::of(row, &cx).await?)).into_response())
 }
 
 /// Read a customer by id or externalId.
 #[utoipa::path(get, path = "/api/customers/{id}", operation_id = "getCustomer", tag = "customers", params(("id" = String, Path, example = "acme-42")),
     responses((status = 200, body = CustomerBody), (status = 404, body = Problem)))]
 pub async fn get(cx: Authed<CustomersWrite>, Path(id): Path<String>) -> Result<Json<CustomerBody>, Failed> {
-    Ok(Json(customer::get(&cx, &id).await?.into()))
+    let row = customer::get(&cx, &id).await?;
+    Ok(Json(CustomerBody::of(row, &cx).await?))
 }
 
 /// A browser token to mint.

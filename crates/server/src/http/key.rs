@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::auth::{Authed, KeysWrite};
 use super::body::Body;
+use super::list::{List, ListQuery, NoFilter, Page};
 use super::params::Path;
 use super::problem::{Failed, Problem};
 use crate::app::key;
@@ -98,11 +99,17 @@ pub async fn create(cx: Authed<KeysWrite>, Body(body): Body<NewKeyBody>) -> Resu
     Ok((StatusCode::CREATED, Json(MadeKeyBody { key: secret, row: row.into() })).into_response())
 }
 
-/// List the tenant's keys, newest first.
-#[utoipa::path(get, path = "/api/admin/keys", operation_id = "listKeys", tag = "admin", responses((status = 200, body = KeysBody), (status = 403, body = Problem)))]
-pub async fn list(cx: Authed<KeysWrite>) -> Result<Json<KeysBody>, Failed> {
-    let data = key::list(&cx).await?.into_iter().map(KeyBody::from).collect();
-    Ok(Json(KeysBody { data, next_cursor: None }))
+/// List the tenant's keys: the newest first, or sorted by `createdAt` or `name`. `q` looks into their names.
+#[utoipa::path(get, path = "/api/admin/keys", operation_id = "listKeys", tag = "admin", params(ListQuery),
+    responses((status = 200, body = KeysBody), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub async fn list(cx: Authed<KeysWrite>, List(query, NoFilter {}): List<NoFilter>) -> Result<Json<KeysBody>, Failed> {
+    let wanted = query.wanted(&["-createdAt", "name"])?;
+    let page = Page::of(key::list(&cx, &wanted).await?, &wanted, |row| match wanted.sort {
+        "name" => (row.name.clone(), row.key_id.clone()),
+        _ => (String::new(), row.key_id.clone()),
+    });
+    let Page { data, next_cursor } = page;
+    Ok(Json(KeysBody { data: data.into_iter().map(KeyBody::from).collect(), next_cursor }))
 }
 
 /// Revoke a key.

@@ -9,7 +9,9 @@ mod docs;
 mod edge;
 mod etag;
 mod health;
+mod history;
 mod key;
+mod list;
 mod names;
 mod page;
 mod params;
@@ -20,6 +22,7 @@ mod retry;
 mod session;
 mod usage;
 mod wire;
+mod words;
 
 use std::sync::Arc;
 
@@ -66,7 +69,7 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(usage::adjust_gauge))
         .routes(routes!(usage::reverse))
         .routes(routes!(usage::read))
-        .routes(routes!(usage::history))
+        .routes(routes!(history::history))
         .routes(routes!(decision::explain))
         .routes(routes!(customer::create))
         .routes(routes!(customer::get))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::wire::Json;
+use axum::extract::FromRequestParts;
 use axum::extract::ws::{CloseFrame, Message as WsMessage, WebSocket, WebSocketUpgrade};
-use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, Sse};
@@ -20,6 +20,7 @@ use tokio::time::{Instant, interval_at, sleep_until, timeout};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Authed, UsageRead, of_ticket, still_good};
+use super::params::Query;
 use super::problem::{Failed, Problem};
 use super::wire::{QuotaMap, quota_map};
 use crate::app::token::TICKET_SECONDS;
@@ -106,9 +107,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
-        let Query(query) = Query::<LiveQuery>::from_request_parts(parts, app)
-            .await
-            .map_err(|_| Error::field("", "only `ticket` and `since` can be said here"))?;
+        let Query(query) = Query::<LiveQuery>::from_request_parts(parts, app).await?;
         let cx = match &query.ticket {
             Some(ticket) => of_ticket(app, ticket, parts).await?,
             None => Authed::<UsageRead>::from_request_parts(parts, app).await?.0,
@@ -317,6 +316,13 @@ impl Feed {
     async fn missed(&self, since: &Position, here: &Position) -> Option<Marks> {
         let db = &self.cx.app.db;
         let first: BTreeMap<i64, i64> = store::usage::first_batches(db).await.ok()?.into_iter().collect();
+        let last: BTreeMap<i64, i64> = store::usage::last_batches(db).await.ok()?.into_iter().collect();
+        // Another node may have told of a batch that is not heard of here yet; what is not in the database either was
+        // never told, and the id is of another one, or made up.
+        let told = |node: &i64| here.get(node).max(last.get(node)).copied().unwrap_or_default();
+        if since.iter().any(|(node, seen)| *seen < 0 || *seen > told(node)) {
+            return None;
+        }
         let mut marks = Marks::default();
         for (&node, &reached) in here {
             let seen = since.get(&node).copied().unwrap_or(0);

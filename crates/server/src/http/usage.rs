@@ -1,7 +1,5 @@
 //! The gate on the wire.
 
-use std::collections::BTreeMap;
-
 use super::wire::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -385,89 +383,7 @@ pub async fn read(cx: Authed<UsageRead>, Query(query): Query<CustomerQuery>) -> 
     Ok(Json(quota_map(&quotas, &cx.tenant.catalog)))
 }
 
-/// Sums of use in buckets of time.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct HistoryQuery {
-    /// The customer's id or externalId, named by an API key.
-    #[param(example = "acme-42")]
-    customer: Option<String>,
-    /// The feature's key.
-    #[param(example = "invoice_ocr")]
-    feature: String,
-    /// From when (RFC 3339); 30 days ago by default.
-    #[param(example = "2026-11-01T00:00:00Z")]
-    from: Option<String>,
-    /// Until when; now by default.
-    #[param(example = "2026-12-01T00:00:00Z")]
-    to: Option<String>,
-    /// `hour`, `day` or `month`, in the tenant's time zone.
-    bucket: Option<Bucket>,
-}
-
-/// The length of a bucket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Bucket {
-    /// An hour.
-    Hour,
-    /// A day.
-    #[default]
-    Day,
-    /// A month.
-    Month,
-}
-
-/// Use over time.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct History {
-    #[schema(value_type = String, example = "invoice_ocr")]
-    feature: FeatureKey,
-    bucket: Bucket,
-    /// Oldest first; buckets without use are left out.
-    points: Vec<Point>,
-}
-
-/// The use of one bucket.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Point {
-    /// The bucket's start: an instant for hours, else a date in the tenant's zone.
-    #[schema(example = "2026-11-22")]
-    at: String,
-    #[schema(example = 12)]
-    used: i64,
-}
-
-/// The use of a feature over time.
-#[utoipa::path(get, path = "/api/usage/history", operation_id = "getUsageHistory", tag = "usage", params(HistoryQuery),
-    responses((status = 200, body = History), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn history(cx: Authed<UsageRead>, Query(query): Query<HistoryQuery>) -> Result<Json<History>, Failed> {
-    let customer = usage::acting_for(&cx, query.customer.as_deref())?;
-    let feature = feature_key(&query.feature)?;
-    let instant = |field: &str, text: Option<&str>, default: Timestamp| match text {
-        Some(text) => Timestamp::parse(text).map_err(|e| Error::field(field, e.to_string())),
-        None => Ok(default),
-    };
-    let to = instant("/to", query.to.as_deref(), cx.tenant_now().plus_seconds(1))?;
-    let from = instant("/from", query.from.as_deref(), to.plus_seconds(-30 * 86_400))?;
-    let bucket = query.bucket.unwrap_or_default();
-    let hours = usage::history(&cx, &customer, &feature, (from, to)).await?;
-    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
-    for row in hours {
-        let hour = Timestamp::from_micros(row.hour);
-        let date = hour.date_in(&cx.tenant.catalog.zone).map_err(Error::internal)?;
-        let at = match bucket {
-            Bucket::Hour => hour.to_string(),
-            Bucket::Day => date.to_string(),
-            Bucket::Month => date.first_of_month().to_string(),
-        };
-        *sums.entry(at).or_default() += row.used;
-    }
-    let points = sums.into_iter().map(|(at, used)| Point { at, used }).collect();
-    Ok(Json(History { feature, bucket, points }))
-}
-
-fn feature_key(text: &str) -> Result<FeatureKey, Error> {
+/// A feature by its key in a URL.
+pub fn feature_key(text: &str) -> Result<FeatureKey, Error> {
     FeatureKey::parse(text).map_err(|_| Error::new(Code::UnknownFeature, format!("`{text}` is not a feature's key.")))
 }

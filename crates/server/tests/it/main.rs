@@ -23,5 +23,6 @@ mod realtime;
 mod refusal;
 mod setup;
 mod sql;
+mod strict;
 mod support;
 mod tenant;

@@ -160,7 +160,11 @@ fn who_comes_back_hears_only_what_changed_or_starts_afresh() {
         use_one(&server, &near, "invoice_ocr").await;
         assert_eq!(update(&live.next().await), (vec![&"invoice_ocr".to_owned()], &json!(88)));
 
-        for nonsense in ["nonsense", "p1", "pzz-1", "%00", ""] {
+        // An id of a place that nobody has reached says as little as one that is none.
+        let (node, _) = seen.split_once('-').expect("a node and its place");
+        let (beyond, far) = (format!("{node}-ffffff"), format!("{node}-7fffffffffffffff"));
+        let elsewhere = format!("{seen}.7777-1");
+        for nonsense in ["nonsense", "p1", "pzz-1", "%00", "", &beyond, &far, "p7777-1", &elsewhere] {
             let mut live = Live::open(&server, &near, &format!("?since={nonsense}")).await;
             let (first, second) = (live.next().await, live.next().await);
             assert_eq!(json!([first["type"], second["type"]]), json!(["resync", "snapshot"]), "{nonsense}");

@@ -164,7 +164,8 @@ fn what_is_short_is_told_for_each_feature_with_the_plans_that_would_fit_them_all
         let one = "Invoice OCR & Analysis: 13 analyses are left, and 20 were asked for.";
         assert_eq!((detail, plans), (format!("{one} {way}"), vec!["professional".to_owned(), "enterprise".to_owned()]));
         let (detail, plans) = refused(&[("invoice_ocr", 20), ("risk_assessment", 459)]).await;
-        let other = "Risk Assessment: 8 assessments are left, and 459 were asked for.";
+        let other = "Risk Assessment: 459 were asked for, which is more than the whole limit of 50 assessments.";
+        let way = "Upgrade the plan or buy a top-up.";
         assert_eq!((detail, plans), (format!("{one} {other} {way}"), vec!["enterprise".to_owned()]));
         let (_, plans) = refused(&[("invoice_ocr", 913)]).await;
         assert_eq!(plans, ["professional", "enterprise"], "87 and 913 are 1,000");

@@ -80,7 +80,7 @@ fn a_customer_is_created_once_per_external_id_and_read_by_both_its_names() {
         assert_eq!(twins.iter().filter(|twin| twin.status == 201).count(), 1, "{twins:?}");
         assert!(twins.iter().all(|twin| twin.body["id"] == twins[0].body["id"]), "{twins:?}");
 
-        let anonymous = json!({ "plan": "starter" });
+        let anonymous = json!({ "email": "someone@example.com", "plan": "starter" });
         let (one, two) = (
             server.post("/api/customers", &key, anonymous.clone()).await,
             server.post("/api/customers", &key, anonymous).await,
