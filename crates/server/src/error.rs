@@ -47,7 +47,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: &[Self] = &[
         Self::MalformedJson,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
