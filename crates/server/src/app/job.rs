@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::usage;
+use super::{summary, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -36,17 +36,20 @@ enum Job {
     ExpireReservations,
     /// Sum committed batches into hours.
     FollowCounters,
+    /// Keep the customers' summaries.
+    Summarize,
     /// Drop what is only kept for a while.
     DropExpired,
 }
 
 impl Job {
-    const ALL: [Self; 3] = [Self::ExpireReservations, Self::FollowCounters, Self::DropExpired];
+    const ALL: [Self; 4] = [Self::ExpireReservations, Self::FollowCounters, Self::Summarize, Self::DropExpired];
 
     const fn name(self) -> &'static str {
         match self {
             Self::ExpireReservations => "expire_reservations",
             Self::FollowCounters => "follow_counters",
+            Self::Summarize => "summarize",
             Self::DropExpired => "drop_expired",
         }
     }
@@ -56,6 +59,7 @@ impl Job {
         match self {
             Self::ExpireReservations => 5,
             Self::FollowCounters => 2,
+            Self::Summarize => 1,
             Self::DropExpired => 600,
         }
     }
@@ -114,6 +118,7 @@ async fn perform(app: &Arc<App>, job: Job, now: Timestamp) -> Result<()> {
     match job {
         Job::ExpireReservations => expire_reservations(app).await,
         Job::FollowCounters => follow_counters(app).await,
+        Job::Summarize => summary::follow(app, now).await,
         Job::DropExpired => drop_expired(app, now).await,
     }
 }
