@@ -188,3 +188,14 @@ pub async fn set_provider(
         .await
         .map(|_| ())
 }
+
+/// Whether a customer has or ever had a subscription.
+pub async fn had_subscription(tx: &mut Tx, tenant: &TenantId, customer: &CustomerId) -> Result<bool> {
+    let row: Option<(String,)> =
+        sql!("SELECT change_id FROM subscription_change WHERE tenant_id = $1 AND customer_id = $2 LIMIT 1")
+            .bind(tenant)
+            .bind(customer)
+            .find(tx)
+            .await?;
+    Ok(row.is_some())
+}

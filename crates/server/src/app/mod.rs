@@ -17,6 +17,8 @@ pub mod dossier;
 pub mod fail_open;
 pub mod file;
 pub mod idempotency;
+pub mod impersonate;
+pub mod import;
 pub mod job;
 pub mod key;
 pub mod manage;

@@ -9,7 +9,7 @@ use store::summary::SummaryRow;
 
 use super::directory::{self, Listed};
 use super::tenant::Tenant;
-use crate::cx::{App, Cx};
+use crate::cx::{App, Cx, now};
 use crate::error::Result;
 
 /// Customers looked at in one step.
@@ -22,14 +22,14 @@ const REST: u32 = 8;
 const RUN: Duration = Duration::from_secs(2);
 
 /// Looks at everybody whose summary may be another now.
-pub async fn follow(app: &App, now: Timestamp) -> Result<()> {
+pub async fn follow(app: &App) -> Result<()> {
     let began = Instant::now();
     for node in store::summary::nodes(&app.db).await? {
         while let Some(moved) = store::summary::moved(&app.db, node, STEP_BATCHES).await? {
             for (tenant, customers) in &moved.customers {
                 let tenant = app.tenants.fresh(&app.db, &app.master, tenant).await?;
                 for some in customers.chunks(STEP_CUSTOMERS) {
-                    step(app, &tenant, some, now).await?;
+                    step(app, &tenant, some).await?;
                 }
             }
             let mut tx = app.db.begin().await?;
@@ -42,14 +42,14 @@ pub async fn follow(app: &App, now: Timestamp) -> Result<()> {
     }
     for row in store::tenant::list(&app.db).await? {
         let tenant = app.tenants.fresh(&app.db, &app.master, &row.id()).await?;
-        let (at, catalog) = (in_tenant(&tenant, now), fingerprint(&tenant));
+        let (at, catalog) = (in_tenant(&tenant, now()), fingerprint(&tenant));
         let limit = i64::try_from(STEP_CUSTOMERS).unwrap_or(i64::MAX);
         loop {
             let outdated = store::summary::outdated(&app.db, tenant.id(), (at, catalog), limit).await?;
             if outdated.is_empty() {
                 break;
             }
-            step(app, &tenant, &outdated, now).await?;
+            step(app, &tenant, &outdated).await?;
             if began.elapsed() > RUN || app.stopping.is_cancelled() {
                 return Ok(());
             }
@@ -58,9 +58,9 @@ pub async fn follow(app: &App, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-async fn step(app: &App, tenant: &Tenant, customers: &[String], now: Timestamp) -> Result<()> {
+async fn step(app: &App, tenant: &Tenant, customers: &[String]) -> Result<()> {
     let began = Instant::now();
-    refresh(app, tenant, customers, now).await?;
+    refresh(app, tenant, customers).await?;
     tokio::time::sleep(began.elapsed() * REST).await;
     Ok(())
 }
@@ -68,13 +68,14 @@ async fn step(app: &App, tenant: &Tenant, customers: &[String], now: Timestamp) 
 /// Makes the summary of the customer that a use case has just changed, so that the next list shows it.
 pub async fn after_change(cx: &Cx, customer: &str) -> Result<()> {
     let cx = directory::fresh(cx, cx.tenant.id()).await?;
-    refresh(&cx.app, &cx.tenant, &[customer.to_owned()], cx.now).await
+    refresh(&cx.app, &cx.tenant, &[customer.to_owned()]).await
 }
 
 /// Makes some summaries anew, and writes those that are others than before.
-async fn refresh(app: &App, tenant: &Tenant, customers: &[String], now: Timestamp) -> Result<()> {
+async fn refresh(app: &App, tenant: &Tenant, customers: &[String]) -> Result<()> {
     let before = store::summary::find(&app.db, tenant.id(), customers).await?;
-    let now = in_tenant(tenant, now);
+    // Read after the batches were: what they counted must not lie in a period to come.
+    let now = in_tenant(tenant, now());
     let listed = directory::customers_of(&app.db, tenant, customers, now).await?;
     let catalog = fingerprint(tenant);
     let summarized = |row: &SummaryRow| Some(summary(listed.get(&row.customer_id)?, catalog, now));

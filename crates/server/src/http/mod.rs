@@ -13,6 +13,8 @@ mod etag;
 mod export;
 mod health;
 mod history;
+mod impersonate;
+mod import;
 mod key;
 mod list;
 mod manage;
@@ -86,6 +88,9 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(directory::users))
         .routes(routes!(directory::customers))
         .routes(routes!(directory::near_limit))
+        .routes(routes!(impersonate::start))
+        .routes(routes!(import::create))
+        .routes(routes!(import::get))
         .routes(routes!(dossier::read, manage::edit))
         .routes(routes!(dossier::events))
         .routes(routes!(dossier::decisions))

@@ -15,6 +15,8 @@ mod found;
 mod gate;
 mod granted;
 mod holds;
+mod impersonate;
+mod import;
 mod input;
 mod key;
 mod nodes;
