@@ -42,6 +42,45 @@ impl Status {
     }
 }
 
+/// How a customer stands as a whole, in the words of the admin's lists; the worst comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Far from every limit.
+    Ok,
+    /// A quota is at its first threshold or beyond.
+    NearLimit,
+    /// Nothing remains of a quota.
+    OverLimit,
+    /// A payment failed.
+    PastDue,
+}
+
+impl Health {
+    /// All of them, by their code.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::NearLimit, Self::OverLimit, Self::PastDue];
+
+    /// The health as the database holds it.
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Ok => 0,
+            Self::NearLimit => 1,
+            Self::OverLimit => 2,
+            Self::PastDue => 3,
+        }
+    }
+
+    /// The worst of some quotas.
+    pub fn of(quotas: &[Quota]) -> Self {
+        let health = |quota: &Quota| match quota.status {
+            Status::Ok => Self::Ok,
+            Status::Warning | Status::Critical => Self::NearLimit,
+            Status::Exceeded => Self::OverLimit,
+        };
+        quotas.iter().map(health).max().unwrap_or(Self::Ok)
+    }
+}
+
 /// One feature's quota at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quota {

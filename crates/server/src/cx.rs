@@ -117,6 +117,17 @@ pub enum Actor {
         /// When its token ends.
         until: Timestamp,
     },
+    /// A person of the tenant who looks at the product as one of its users does, and changes nothing.
+    Viewer {
+        /// As whom.
+        user: UserId,
+        /// For which customer that user acts.
+        customer: Option<CustomerId>,
+        /// Who really looks.
+        by: UserId,
+        /// By which session of theirs.
+        session: SessionId,
+    },
     /// The product itself: jobs, demo data, the command line.
     System,
     /// Nobody yet: signing in, public pages.
@@ -133,6 +144,7 @@ impl Actor {
             },
             Self::Key { scopes, .. } => scopes.contains(&scope) || scopes.contains(&Scope::Admin),
             Self::Browser { scopes, .. } => scopes.contains(&scope),
+            Self::Viewer { customer, .. } => scope == Scope::UsageRead && customer.is_some(),
             Self::System => true,
             Self::Anonymous => false,
         }
@@ -144,6 +156,7 @@ impl Actor {
             Self::User { role, customer, .. } => permission.of_person(*role, customer.is_some()),
             Self::Key { scopes, .. } => permission.of_key(scopes),
             Self::Browser { scopes, .. } => permission.of_browser(scopes),
+            Self::Viewer { customer, .. } => permission.of_person(Role::User, customer.is_some()),
             Self::System => true,
             Self::Anonymous => false,
         }
@@ -154,7 +167,7 @@ impl Actor {
         match self {
             Self::User { role, .. } => *role >= at_least,
             Self::Key { scopes, .. } => at_least <= Role::Admin && scopes.contains(&Scope::Admin),
-            Self::Browser { .. } | Self::Anonymous => false,
+            Self::Browser { .. } | Self::Viewer { .. } | Self::Anonymous => false,
             Self::System => true,
         }
     }
@@ -162,7 +175,7 @@ impl Actor {
     /// The customer that the actor acts for, unless it may name any.
     pub fn own_customer(&self) -> Option<&CustomerId> {
         match self {
-            Self::User { customer, .. } => customer.as_ref(),
+            Self::User { customer, .. } | Self::Viewer { customer, .. } => customer.as_ref(),
             Self::Browser { customer, .. } => Some(customer),
             Self::Key { .. } | Self::System | Self::Anonymous => None,
         }
@@ -174,6 +187,7 @@ impl Actor {
             Self::User { user, .. } => format!("user:{user}"),
             Self::Key { key, .. } => format!("key:{key}"),
             Self::Browser { customer, .. } => format!("browser:{customer}"),
+            Self::Viewer { by, .. } => format!("user:{by}"),
             Self::System => "system".to_owned(),
             Self::Anonymous => "anonymous".to_owned(),
         }

@@ -52,20 +52,131 @@ pub async fn insert(tx: &mut Tx, tenant: &TenantId, row: &CustomerRow) -> Result
         .bind(row.suspended)
         .bind(row.entitlement_version)
         .bind(row.created_at)
-        .execute(tx)
-        .await
-        .map(|_| ())
+        .execute(&mut *tx)
+        .await?;
+    crate::summary::begin(tx, tenant, &row.customer_id).await
 }
 
-/// Moves the version, so that every decision from the commit on is made with what this transaction wrote.
+/// Moves the version, so that every decision from the commit on is made with what this transaction wrote, and its
+/// summary is made anew.
 pub async fn bump_version(tx: &mut Tx, tenant: &TenantId, customer: &CustomerId, now: Timestamp) -> Result<()> {
     sql!("UPDATE customer SET entitlement_version = CASE WHEN entitlement_version >= $3 THEN entitlement_version + 1 ELSE $3 END WHERE tenant_id = $1 AND customer_id = $2")
         .bind(tenant)
         .bind(customer)
         .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    crate::summary::outdate(tx, tenant, customer).await
+}
+
+/// What an edit of a customer reads first, its row locked.
+#[derive(Debug, Clone, FromRow)]
+pub struct EditedRow {
+    /// Its id.
+    pub customer_id: String,
+    /// The integrator's name for it.
+    pub external_id: Option<String>,
+    /// Where to write to.
+    pub email: Option<String>,
+    /// What people read.
+    pub name: Option<String>,
+    /// Stopped by an admin.
+    pub suspended: bool,
+    /// Why.
+    pub suspended_reason: Option<String>,
+    /// Grows with every edit by an admin.
+    pub revision: i64,
+}
+
+/// A customer to be edited in this transaction, by its id.
+pub async fn lock(on: impl Into<On<'_>>, tenant: &TenantId, customer: &str) -> Result<Option<EditedRow>> {
+    sql!("SELECT customer_id, external_id, email, name, suspended, suspended_reason, revision FROM customer WHERE tenant_id = $1 AND customer_id = $2 {lock}")
+        .bind(tenant)
+        .bind(customer)
+        .find(on)
+        .await
+}
+
+/// Writes what an edit changed, and moves the revision.
+pub async fn update(tx: &mut Tx, tenant: &TenantId, row: &EditedRow) -> Result<()> {
+    sql!("UPDATE customer SET email = $3, name = $4, suspended = $5, suspended_reason = $6, revision = revision + 1 WHERE tenant_id = $1 AND customer_id = $2")
+        .bind(tenant)
+        .bind(&row.customer_id)
+        .bind(row.email.clone())
+        .bind(row.name.clone())
+        .bind(row.suspended)
+        .bind(row.suspended_reason.clone())
         .execute(tx)
         .await
         .map(|_| ())
+}
+
+/// A limit of a customer's own, also one whose time is over.
+pub async fn find_override(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    customer: &CustomerId,
+    feature: &FeatureKey,
+) -> Result<Option<Override>> {
+    let row: Option<OverrideRow> = sql!("SELECT feature, limit_value, until FROM limit_override WHERE tenant_id = $1 AND customer_id = $2 AND feature = $3")
+        .bind(tenant)
+        .bind(customer)
+        .bind(feature)
+        .find(tx)
+        .await?;
+    Ok(row.map(OverrideRow::read))
+}
+
+/// Takes a customer's own limit away; answers whether there was one.
+pub async fn drop_override(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    customer: &CustomerId,
+    feature: &FeatureKey,
+) -> Result<bool> {
+    let rows = sql!("DELETE FROM limit_override WHERE tenant_id = $1 AND customer_id = $2 AND feature = $3")
+        .bind(tenant)
+        .bind(customer)
+        .bind(feature)
+        .execute(tx)
+        .await?;
+    Ok(rows == 1)
+}
+
+/// A pack of credits with why and when it was given.
+#[derive(Debug, Clone, FromRow)]
+pub struct GivenRow {
+    /// Its id.
+    pub grant_id: String,
+    /// What it adds to.
+    pub feature: String,
+    /// Units.
+    pub amount: i64,
+    /// When what is left of it is lost.
+    pub expires_at: Option<i64>,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub created_at: i64,
+}
+
+/// A customer's packs of credits, newest first; those before a place, when one is given.
+pub async fn given(
+    db: &Db,
+    tenant: &TenantId,
+    customer: &CustomerId,
+    (before, limit): (Option<&(i64, String)>, i64),
+) -> Result<Vec<GivenRow>> {
+    let (at, id) = before.cloned().unwrap_or_default();
+    sql!("SELECT grant_id, feature, amount, expires_at, reason, created_at FROM credit_grant WHERE tenant_id = $1 AND customer_id = $2 AND ($3 OR (created_at, grant_id) < ($4, $5)) ORDER BY created_at DESC, grant_id DESC LIMIT $6")
+        .bind(tenant)
+        .bind(customer)
+        .bind(before.is_none())
+        .bind(at)
+        .bind(id)
+        .bind(limit)
+        .all(db)
+        .await
 }
 
 #[derive(FromRow)]
@@ -86,7 +197,7 @@ pub async fn seen(db: &Db, tenant: &TenantId, customer: &CustomerId) -> Result<O
 }
 
 #[derive(FromRow)]
-struct SubscriptionGateRow {
+pub(crate) struct SubscriptionGateRow {
     subscription_id: String,
     plan_id: String,
     price_id: Option<String>,
@@ -94,19 +205,52 @@ struct SubscriptionGateRow {
     access_until: Option<i64>,
 }
 
+impl SubscriptionGateRow {
+    pub(crate) fn read(self) -> Result<Subscription> {
+        Ok(Subscription {
+            status: from_word("subscription", &self.subscription_id, &self.status)?,
+            id: SubscriptionId::stored(self.subscription_id),
+            plan: PlanId::stored(self.plan_id),
+            price: self.price_id.map(PriceId::stored),
+            access_until: self.access_until.map(Timestamp::from_micros),
+        })
+    }
+}
+
 #[derive(FromRow)]
-struct OverrideRow {
+pub(crate) struct OverrideRow {
     feature: String,
     limit_value: Option<i64>,
     until: Option<i64>,
 }
 
+impl OverrideRow {
+    pub(crate) fn read(self) -> Override {
+        Override {
+            feature: FeatureKey::stored(self.feature),
+            limit: self.limit_value,
+            until: self.until.map(Timestamp::from_micros),
+        }
+    }
+}
+
 #[derive(FromRow)]
-struct GrantRow {
+pub(crate) struct GrantRow {
     grant_id: String,
     feature: String,
     amount: i64,
     expires_at: Option<i64>,
+}
+
+impl GrantRow {
+    pub(crate) fn read(self) -> Grant {
+        Grant {
+            id: GrantId::stored(self.grant_id),
+            feature: FeatureKey::stored(self.feature),
+            amount: self.amount,
+            expires_at: self.expires_at.map(Timestamp::from_micros),
+        }
+    }
 }
 
 /// Loads what decides. `row` was read first, so that a change that commits meanwhile makes the result stale.
@@ -130,36 +274,15 @@ pub async fn load(db: &Db, tenant: &TenantId, row: &CustomerRow) -> Result<Custo
             .bind(&id)
             .all(db)
             .await?;
-    let subscription = subscription
-        .map(|row| {
-            Ok::<_, crate::error::Error>(Subscription {
-                status: from_word("subscription", &row.subscription_id, &row.status)?,
-                id: SubscriptionId::stored(row.subscription_id),
-                plan: PlanId::stored(row.plan_id),
-                price: row.price_id.map(PriceId::stored),
-                access_until: row.access_until.map(Timestamp::from_micros),
-            })
-        })
-        .transpose()?;
-    let own_limit = |row: OverrideRow| Override {
-        feature: FeatureKey::stored(row.feature),
-        limit: row.limit_value,
-        until: row.until.map(Timestamp::from_micros),
-    };
-    let grant = |row: GrantRow| Grant {
-        id: GrantId::stored(row.grant_id),
-        feature: FeatureKey::stored(row.feature),
-        amount: row.amount,
-        expires_at: row.expires_at.map(Timestamp::from_micros),
-    };
+    let subscription = subscription.map(SubscriptionGateRow::read).transpose()?;
     Ok(Customer {
         id,
         version: row.entitlement_version,
         anchor: Timestamp::from_micros(row.anchor),
         suspended: row.suspended,
         subscription,
-        overrides: overrides.into_iter().map(own_limit).collect(),
-        grants: grants.into_iter().map(grant).collect(),
+        overrides: overrides.into_iter().map(OverrideRow::read).collect(),
+        grants: grants.into_iter().map(GrantRow::read).collect(),
     })
 }
 

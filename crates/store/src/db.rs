@@ -252,7 +252,7 @@ macro_rules! run {
 
 macro_rules! bind_sqlite {
     ($make:path, $text:expr, $values:expr) => {{
-        let mut query = $make(AssertSqlSafe(dialect($text, "")));
+        let mut query = $make(AssertSqlSafe(dialect($text, &SQLITE_WORDS)));
         for value in $values {
             query = match value {
                 Value::Text(v) => query.bind(v),
@@ -266,7 +266,7 @@ macro_rules! bind_sqlite {
 
 macro_rules! bind_postgres {
     ($make:path, $text:expr, $values:expr) => {{
-        let mut query = $make(AssertSqlSafe(dialect($text, "FOR UPDATE")));
+        let mut query = $make(AssertSqlSafe(dialect($text, &POSTGRES_WORDS)));
         for value in $values {
             query = match value {
                 Value::Text(v) => query.bind(v),
@@ -278,9 +278,19 @@ macro_rules! bind_postgres {
     }};
 }
 
-/// `{lock}` is a row lock where there are rows to lock; SQLite's one writer needs none.
-fn dialect(text: &'static str, lock: &str) -> String {
-    text.replace("{lock}", lock)
+/// Words of statements that differ. `{lock}` is a row lock where there are rows to lock; SQLite's one writer needs none.
+/// `{json_each}` and `{json}` make rows of a list that is bound as JSON: `SELECT value FROM {json_each}(CAST($2 AS {json}))`.
+type Words = [(&'static str, &'static str); 3];
+pub(crate) const SQLITE_WORDS: Words = [("{lock}", ""), ("{json_each}", "json_each"), ("{json}", "TEXT")];
+pub(crate) const POSTGRES_WORDS: Words =
+    [("{lock}", "FOR UPDATE"), ("{json_each}", "json_array_elements_text"), ("{json}", "JSON")];
+
+fn dialect(text: &'static str, words: &Words) -> String {
+    // Few statements have any.
+    if !text.contains('{') {
+        return text.to_owned();
+    }
+    words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that makes statements, from sql! alone")]
@@ -399,6 +409,7 @@ async fn open_postgres(url: &str) -> Result<Db> {
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "subscriptions", include_str!("../migrations/0002_subscriptions.sql")),
+    (5, "customers", include_str!("../migrations/0005_customers.sql")),
 ];
 
 type Tokens = [(&'static str, &'static str); 3];

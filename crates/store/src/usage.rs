@@ -234,7 +234,7 @@ pub async fn changes_of(db: &Db, batch: &BatchRow) -> Result<Vec<Change>> {
 
 /// Drops batch rows that every listener has long passed: those summed and older than `before`, except each node's last.
 pub async fn drop_old_batches(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    sql!("DELETE FROM gate_batch WHERE at < $1 AND seq <= (SELECT n.followed_seq FROM node n WHERE n.node = gate_batch.node) AND seq < (SELECT MAX(b.seq) FROM gate_batch b WHERE b.node = gate_batch.node)")
+    sql!("DELETE FROM gate_batch WHERE at < $1 AND seq <= (SELECT CASE WHEN n.followed_seq < n.summarized_seq THEN n.followed_seq ELSE n.summarized_seq END FROM node n WHERE n.node = gate_batch.node) AND seq < (SELECT MAX(b.seq) FROM gate_batch b WHERE b.node = gate_batch.node)")
         .bind(before)
         .execute(tx)
         .await

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::usage;
+use super::{import, summary, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -36,17 +36,24 @@ enum Job {
     ExpireReservations,
     /// Sum committed batches into hours.
     FollowCounters,
+    /// Keep the customers' summaries.
+    Summarize,
+    /// Bring in what is imported.
+    Import,
     /// Drop what is only kept for a while.
     DropExpired,
 }
 
 impl Job {
-    const ALL: [Self; 3] = [Self::ExpireReservations, Self::FollowCounters, Self::DropExpired];
+    const ALL: [Self; 5] =
+        [Self::ExpireReservations, Self::FollowCounters, Self::Summarize, Self::Import, Self::DropExpired];
 
     const fn name(self) -> &'static str {
         match self {
             Self::ExpireReservations => "expire_reservations",
             Self::FollowCounters => "follow_counters",
+            Self::Summarize => "summarize",
+            Self::Import => "import",
             Self::DropExpired => "drop_expired",
         }
     }
@@ -55,7 +62,8 @@ impl Job {
     const fn every_seconds(self) -> i64 {
         match self {
             Self::ExpireReservations => 5,
-            Self::FollowCounters => 2,
+            Self::FollowCounters | Self::Import => 2,
+            Self::Summarize => 1,
             Self::DropExpired => 600,
         }
     }
@@ -114,6 +122,8 @@ async fn perform(app: &Arc<App>, job: Job, now: Timestamp) -> Result<()> {
     match job {
         Job::ExpireReservations => expire_reservations(app).await,
         Job::FollowCounters => follow_counters(app).await,
+        Job::Summarize => summary::follow(app).await,
+        Job::Import => import::work(app).await,
         Job::DropExpired => drop_expired(app, now).await,
     }
 }

@@ -1,7 +1,7 @@
 //! Signing in and staying signed in: passwords in, sessions and rotating refresh tokens out.
 
 use domain::id::{CustomerId, SessionId, TenantId, UserId};
-use domain::permission::Role;
+use domain::permission::{Permission, Role};
 use domain::time::Timestamp;
 use store::db::Tx;
 use store::user::{SessionRow, UserRow};
@@ -211,6 +211,9 @@ pub async fn of_cookie(app: &App, value: &str, now: Timestamp) -> Result<Option<
 
 /// Who a checked access token stands for, with the role as it is now; none when its session is over.
 pub async fn of_token(app: &App, tenant: &TenantId, actor: &Actor, now: Timestamp) -> Result<Option<Actor>> {
+    if let Actor::Viewer { by, session, .. } = actor {
+        return Ok(still_views(app, tenant, (by, session), now).await?.then(|| actor.clone()));
+    }
     let Actor::User { session, .. } = actor else { return Ok(Some(actor.clone())) };
     let name = format!("{tenant}/{session}");
     if let Some((_, actor, until)) = app.sessions.0.get(&name, now) {
@@ -218,6 +221,24 @@ pub async fn of_token(app: &App, tenant: &TenantId, actor: &Actor, now: Timestam
     }
     let checked = Box::pin(check(app, tenant, session, (None, &name), now)).await?;
     Ok(checked.map(|(_, actor)| actor))
+}
+
+/// Whether the session of somebody who looks as a user does goes on, and they may still do that.
+async fn still_views(
+    app: &App,
+    tenant: &TenantId,
+    (by, session): (&UserId, &SessionId),
+    now: Timestamp,
+) -> Result<bool> {
+    let name = format!("{tenant}/{session}");
+    let known = app.sessions.0.get(&name, now).map(|(_, actor, until)| (actor, until));
+    let checked = match known {
+        Some((actor, until)) => (now < until).then_some(actor),
+        None => Box::pin(check(app, tenant, session, (None, &name), now)).await?.map(|(_, actor)| actor),
+    };
+    let may =
+        |actor: Actor| matches!(&actor, Actor::User { user, .. } if user == by) && actor.has(Permission::Impersonate);
+    Ok(checked.is_some_and(may))
 }
 
 async fn check(

@@ -53,6 +53,9 @@ struct Claims {
     scopes: Vec<Scope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
+    /// Who really looks, when somebody looks as this user does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
     /// In a ticket: when the token ends that it was made with, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<i64>,
@@ -117,6 +120,20 @@ impl Tokens {
         self.sign(ACCESS, &claims)
     }
 
+    /// The token of a person who looks at the product as one of its users does.
+    pub fn for_viewer(&self, tenant: &TenantId, actor: &Actor, now: Timestamp) -> Result<String> {
+        let Actor::Viewer { user, customer, by, session } = actor else {
+            return Err(Error::internal("only viewers get a viewer's token"));
+        };
+        let claims = Claims {
+            sid: Some(session.to_string()),
+            cus: customer.clone(),
+            by: Some(by.to_string()),
+            ..blank(tenant, user.as_str(), now, ACCESS_SECONDS)
+        };
+        self.sign(ACCESS, &claims)
+    }
+
     /// A ticket that opens one live connection of the caller.
     pub fn ticket(&self, tenant: &TenantId, actor: &Actor, now: Timestamp) -> Result<String> {
         let claims = match actor {
@@ -132,7 +149,7 @@ impl Tokens {
                 scopes: scopes.to_vec(),
                 ..blank(tenant, customer.as_str(), now, TICKET_SECONDS)
             },
-            Actor::Key { .. } | Actor::System | Actor::Anonymous => {
+            Actor::Key { .. } | Actor::Viewer { .. } | Actor::System | Actor::Anonymous => {
                 return Err(Error::new(crate::error::Code::Forbidden, "Tickets are for people and minted tokens."));
             }
         };
@@ -223,6 +240,7 @@ fn blank(tenant: &TenantId, subject: &str, now: Timestamp, seconds: i64) -> Clai
         cus: None,
         scopes: Vec::new(),
         origin: None,
+        by: None,
         end: None,
     }
 }
@@ -237,7 +255,13 @@ fn read(claims: Claims) -> Option<Verified> {
             customer: claims.cus,
             session: SessionId::parse(&session).ok()?,
         },
-        (None, None) => {
+        (None, Some(session)) => Actor::Viewer {
+            user: UserId::parse(&claims.sub).ok()?,
+            customer: claims.cus,
+            by: UserId::parse(&claims.by?).ok()?,
+            session: SessionId::parse(&session).ok()?,
+        },
+        (None, None) if claims.by.is_none() => {
             let until = claims.end.map_or(expires_at, |end| Timestamp::EPOCH.plus_seconds(end));
             Actor::Browser { customer: claims.cus?, scopes: claims.scopes.into(), until }
         }
@@ -323,6 +347,22 @@ mod tests {
         assert!(tokens.verify(&token, now.plus_seconds(ACCESS_SECONDS)).is_none(), "expired");
         assert!(self::tokens().verify(&token, now.plus_seconds(-60)).is_none(), "not yet");
         assert!(self::tokens().verify(&token, now).is_none(), "another key");
+    }
+
+    #[test]
+    fn a_viewers_token_stands_for_a_viewer_alone() {
+        let (tokens, now) = (tokens(), Timestamp::from_micros(1_700_000_000_000_000));
+        let viewer = Actor::Viewer {
+            user: UserId::stored("usr_a"),
+            customer: Some(CustomerId::stored("cus_a")),
+            by: UserId::stored("usr_b"),
+            session: SessionId::stored("ses_b"),
+        };
+        let token = tokens.for_viewer(&TenantId::stored("ten_a"), &viewer, now).unwrap();
+        assert_eq!(tokens.verify(&token, now).map(|v| v.actor.clone()), Some(viewer.clone()));
+        assert!(tokens.verify(&token, now.plus_seconds(ACCESS_SECONDS)).is_none());
+        assert!(tokens.for_viewer(&TenantId::stored("ten_a"), &user(), now).is_err());
+        assert!(tokens.ticket(&TenantId::stored("ten_a"), &viewer, now).is_err());
     }
 
     #[test]

@@ -34,7 +34,20 @@ macro_rules! require {
     )*};
 }
 
-require!(SignedIn, UsageWrite, UsageCorrect, UsageRead, AiRun, CustomersWrite, TokensMint, KeysWrite);
+require!(
+    SignedIn,
+    UsageWrite,
+    UsageCorrect,
+    UsageRead,
+    AiRun,
+    CustomersWrite,
+    TokensMint,
+    KeysWrite,
+    CustomersRead,
+    CustomersManage,
+    Impersonate,
+    Import,
+);
 
 /// The context of a caller who has a permission.
 pub struct Authed<P>(pub Cx, PhantomData<P>);
@@ -62,8 +75,17 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
         if !cx.actor.has(P::PERMISSION) {
             return Err(forbidden(P::PERMISSION).into());
         }
+        if matches!(cx.actor, Actor::Viewer { .. }) && !reads(&parts.method) {
+            let detail = "You look as this user does, and change nothing; do it under your own name.";
+            return Err(Error::new(Code::Forbidden, detail).into());
+        }
         Ok(Self(cx, PhantomData))
     }
+}
+
+/// Whether a request only reads.
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// The context of anybody, signed in or not.
@@ -215,7 +237,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 
 /// A cookie is sent by the browser whoever asks: what changes something must come from our own pages.
 fn refuse_cross_site(parts: &Parts) -> Result<()> {
-    let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let safe = reads(&parts.method);
     let socket = parts.headers.contains_key(header::UPGRADE);
     if safe && !socket {
         return Ok(());

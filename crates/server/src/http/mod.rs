@@ -5,13 +5,19 @@ mod auth;
 mod body;
 mod customer;
 mod decision;
+mod directory;
 mod docs;
+mod dossier;
 mod edge;
 mod etag;
+mod export;
 mod health;
 mod history;
+mod impersonate;
+mod import;
 mod key;
 mod list;
+mod manage;
 mod names;
 mod page;
 mod params;
@@ -79,6 +85,20 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(ai::components))
         .routes(routes!(key::create, key::list))
         .routes(routes!(key::revoke))
+        .routes(routes!(directory::users))
+        .routes(routes!(directory::customers))
+        .routes(routes!(directory::near_limit))
+        .routes(routes!(impersonate::start))
+        .routes(routes!(import::create))
+        .routes(routes!(import::get))
+        .routes(routes!(dossier::read, manage::edit))
+        .routes(routes!(dossier::events))
+        .routes(routes!(dossier::decisions))
+        .routes(routes!(dossier::timeline))
+        .routes(routes!(manage::create_override))
+        .routes(routes!(manage::put_override, manage::delete_override))
+        .routes(routes!(manage::give_credits))
+        .routes(routes!(manage::change_plan, manage::end_subscription))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))

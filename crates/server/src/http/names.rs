@@ -23,6 +23,16 @@ pub enum StatusName {
     Exceeded,
 }
 
+/// How a customer stands: the worst of its quotas, or an overdue payment.
+#[derive(ToSchema)]
+#[schema(as = Health, rename_all = "snake_case")]
+pub enum HealthName {
+    Ok,
+    NearLimit,
+    OverLimit,
+    PastDue,
+}
+
 /// What happens at a limit.
 #[derive(ToSchema)]
 #[schema(as = LimitType, rename_all = "snake_case")]

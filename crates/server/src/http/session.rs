@@ -3,7 +3,6 @@
 use super::wire::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use domain::permission::Role;
 use serde::{Deserialize, Serialize};
 use store::user::UserRow;
 use utoipa::ToSchema;
@@ -116,6 +115,9 @@ pub struct SessionBody {
 pub struct Me {
     user: User,
     tenant: TenantBody,
+    /// Who really looks, when somebody of the tenant looks as this user does; null otherwise. Show it.
+    #[schema(required)]
+    impersonated_by: Option<User>,
 }
 
 /// A tenant, as its users see it.
@@ -208,13 +210,17 @@ pub async fn logout(cx: Authed<SignedIn>) -> Result<Response, Failed> {
 #[utoipa::path(get, path = "/api/me", operation_id = "getMe", tag = "auth", responses((status = 200, body = Me), (status = 401, body = Problem)))]
 pub async fn me(cx: Authed<SignedIn>) -> Result<Json<Me>, Failed> {
     let user = caller(&cx).await?.ok_or_else(|| Error::new(Code::Forbidden, "Only people have a profile."))?;
-    Ok(Json(Me { user, tenant: TenantBody::of(&cx) }))
+    let impersonated_by = if let Actor::Viewer { by, .. } = &cx.actor {
+        session::find_user(&cx, by).await?.map(|row| User::of(row, &cx))
+    } else {
+        None
+    };
+    Ok(Json(Me { user, tenant: TenantBody::of(&cx), impersonated_by }))
 }
 
 /// The person who calls, if it is one.
 pub async fn caller(cx: &Cx) -> Result<Option<User>, Failed> {
-    let Actor::User { user, role, .. } = &cx.actor else { return Ok(None) };
-    debug_assert!(*role >= Role::User, "every person has a role");
+    let (Actor::User { user, .. } | Actor::Viewer { user, .. }) = &cx.actor else { return Ok(None) };
     Ok(session::find_user(cx, user).await?.map(|row| User::of(row, cx)))
 }
 

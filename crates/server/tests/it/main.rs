@@ -7,6 +7,7 @@ mod ai;
 mod anthropic;
 mod auth;
 mod client;
+mod customers;
 mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
 mod fake;
@@ -14,6 +15,8 @@ mod found;
 mod gate;
 mod granted;
 mod holds;
+mod impersonate;
+mod import;
 mod input;
 mod key;
 mod nodes;

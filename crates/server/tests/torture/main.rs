@@ -9,6 +9,7 @@
 mod books;
 mod chance;
 mod disk;
+mod export;
 #[path = "../../../providers/tests/it/fake.rs"]
 #[expect(dead_code, reason = "the adapters' tests use the rest")]
 mod fake;

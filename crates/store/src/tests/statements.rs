@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio_postgres::NoTls;
 
 use super::fresh::{on_postgres, on_sqlite};
-use crate::db::{Db, Location};
+use crate::db::{Db, Location, POSTGRES_WORDS, SQLITE_WORDS};
 
 /// Statements about all tenants: file, beginning, and why it may be.
 const ABOUT_ALL_TENANTS: [(&str, &str, &str); 9] = [
@@ -76,6 +76,11 @@ fn unescape(literal: &str) -> String {
     panic!("a literal without an end: {literal}");
 }
 
+/// A statement in the words of one database.
+fn in_words(text: &str, words: &[(&str, &str)]) -> String {
+    words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
 #[test]
 fn the_statements_are_found() {
     let all = statements();
@@ -96,7 +101,7 @@ fn every_statement_prepares_on_sqlite() {
         let Location::Sqlite(path) = &location else { panic!("this is about SQLite") };
         let _db = Db::open(&location).await.expect("it opens");
         let connection = rusqlite::Connection::open(path).expect("it opens");
-        let dialect = |statement: &Statement| statement.text.replace("{lock}", "");
+        let dialect = |statement: &Statement| in_words(&statement.text, &SQLITE_WORDS);
         // What is about the server itself is asked of PostgreSQL alone.
         let all = statements().into_iter().filter(|statement| !statement.text.contains("pg_"));
         let failed: Vec<_> = all
@@ -118,7 +123,7 @@ fn every_statement_prepares_on_postgres() {
         let driving = tokio::runtime::Handle::current().spawn(connection);
         let mut failed = Vec::new();
         for statement in statements() {
-            if let Err(error) = client.prepare(&statement.text.replace("{lock}", "FOR UPDATE")).await {
+            if let Err(error) = client.prepare(&in_words(&statement.text, &POSTGRES_WORDS)).await {
                 let why = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
                 failed.push(format!("{}: {why}", statement.place));
             }
@@ -131,7 +136,10 @@ fn every_statement_prepares_on_postgres() {
 
 /// The tables whose rows belong to a tenant.
 fn tenant_tables() -> Vec<String> {
-    let migration = include_str!("../../migrations/0001_foundation.sql");
+    let migration = concat!(
+        include_str!("../../migrations/0001_foundation.sql"),
+        include_str!("../../migrations/0005_customers.sql")
+    );
     let tables = migration.split("CREATE TABLE ").skip(1).filter(|text| {
         text.split(";\n").next().is_some_and(|definition| definition.contains("tenant_id TEXT NOT NULL"))
     });

@@ -1,0 +1,252 @@
+//! One line of an import: what it says, checked, and written.
+
+use std::collections::BTreeMap;
+
+use domain::catalog::FeatureKind;
+use domain::entitlement::SubscriptionStatus;
+use domain::id::{CustomerId, FeatureKey, PlanId, PriceId};
+use domain::money::{Currency, Money};
+use domain::revenue::Interval;
+use domain::time::Timestamp;
+use domain::usage::AMOUNT_MAX;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use store::catalog::PriceRow;
+use store::customer::CustomerRow;
+use store::db::Tx;
+
+use super::super::subscription::{Standing, Start};
+use super::super::{customer, subscription};
+use super::Counts;
+use crate::cx::{Cx, id_bits};
+use crate::error::{Error, Result};
+use crate::limits::TEXT_CHARS_MAX;
+
+/// One line.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Line {
+    pub external_id: String,
+    email: Option<String>,
+    name: Option<String>,
+    created_at: Option<Timestamp>,
+    subscription: Option<Sold>,
+    #[serde(default)]
+    usage: BTreeMap<String, i64>,
+}
+
+/// The subscription of a line.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Sold {
+    plan: String,
+    status: Option<SubscriptionStatus>,
+    price: Option<String>,
+    amount: Option<Box<RawValue>>,
+    currency: Option<String>,
+    interval: Option<Interval>,
+    start: Option<Timestamp>,
+    access_until: Option<Timestamp>,
+    provider: Option<String>,
+    provider_subscription_id: Option<String>,
+    provider_customer_id: Option<String>,
+}
+
+/// Reads a line.
+pub fn parse(text: &str) -> Result<Line> {
+    serde_json::from_str(text).map_err(|error| {
+        let why = error.to_string();
+        let why = why.split(" at line ").next().unwrap_or_default();
+        Error::field("", format!("write one JSON object as GET /api/docs describes it: {why}"))
+    })
+}
+
+/// Brings one line in. What is wrong with it is found before anything is written.
+pub async fn bring(tx: &mut Tx, cx: &Cx, text: &str, counts: &mut Counts) -> Result<()> {
+    let line = parse(text)?;
+    let new = customer::NewCustomer {
+        external_id: Some(line.external_id.clone()),
+        email: line.email.clone(),
+        name: line.name.clone(),
+        ..customer::NewCustomer::default()
+    };
+    let new = customer::checked(new)?;
+    let now = cx.tenant_now();
+    let past = |pointer: &str, at: Option<Timestamp>| match at {
+        Some(at) if at > now => Err(Error::field(pointer, "name a time that has been")),
+        at => Ok(at),
+    };
+    let began = past("/subscription/start", line.subscription.as_ref().and_then(|sold| sold.start))?;
+    let created = past("/createdAt", line.created_at)?.or(began).unwrap_or(now);
+    let uses = uses(cx, &line)?;
+    let terms = line.subscription.as_ref().map(|sold| terms(cx, sold)).transpose()?;
+    let found = store::customer::find(&mut *tx, cx.tenant.id(), &line.external_id).await?;
+    let known = found.map(|row| CustomerId::stored(row.customer_id));
+    let id = known.clone().unwrap_or_else(|| CustomerId::from_bits(id_bits()));
+    // A price that a line names wrongly is told before anything is written.
+    let had = known.is_some() && store::import::had_subscription(tx, cx.tenant.id(), &id).await?;
+    let price = match (&line.subscription, &terms) {
+        (Some(sold), Some(terms)) if !had => price(tx, cx, (&id, sold), terms).await?,
+        _ => None,
+    };
+    if known.is_none() {
+        let row = CustomerRow {
+            customer_id: id.to_string(),
+            external_id: new.external_id,
+            email: new.email,
+            name: new.name,
+            anchor: began.unwrap_or(created).as_micros(),
+            suspended: false,
+            entitlement_version: now.as_micros(),
+            created_at: created.as_micros(),
+        };
+        store::customer::insert(tx, cx.tenant.id(), &row).await?;
+        counts.customers_created += 1;
+    } else {
+        counts.customers_unchanged += 1;
+    }
+    if let (Some(sold), Some(terms)) = (&line.subscription, terms) {
+        if had {
+            counts.subscriptions_unchanged += 1;
+        } else {
+            start(tx, cx, (&id, sold), (&terms, price), began.unwrap_or(created)).await?;
+            counts.subscriptions_created += 1;
+        }
+    }
+    counts.usage += i64::try_from(uses.len()).unwrap_or_default();
+    Ok(())
+}
+
+/// The use of a line, checked.
+pub fn uses(cx: &Cx, line: &Line) -> Result<Vec<(FeatureKey, i64)>> {
+    let mut uses = Vec::new();
+    for (name, amount) in &line.usage {
+        let pointer = format!("/usage/{name}");
+        let key = FeatureKey::parse(name).ok();
+        let feature = key.and_then(|key| cx.tenant.catalog.features.get(&key));
+        let feature = feature.filter(|feature| feature.kind != FeatureKind::Flag);
+        let feature = feature.ok_or_else(|| Error::field(&pointer, "name a feature of the catalog that is counted"))?;
+        if !(0..=AMOUNT_MAX).contains(amount) {
+            return Err(Error::field(&pointer, format!("use a whole number from 0 to {AMOUNT_MAX}")));
+        }
+        if *amount > 0 {
+            uses.push((feature.key.clone(), *amount));
+        }
+    }
+    Ok(uses)
+}
+
+/// What a subscription of a line stands for, checked.
+struct Terms {
+    plan: PlanId,
+    status: SubscriptionStatus,
+    /// What is paid, when the line says so.
+    paid: Option<(Interval, Money)>,
+}
+
+fn terms(cx: &Cx, sold: &Sold) -> Result<Terms> {
+    let plan = cx.tenant.catalog.plan_by_slug(&sold.plan);
+    let plan = plan.ok_or_else(|| Error::field("/subscription/plan", "name a plan of the catalog"))?;
+    let status = sold.status.unwrap_or(SubscriptionStatus::Active);
+    if matches!(status, SubscriptionStatus::Pending | SubscriptionStatus::Expired) {
+        let detail = "use trialing, active, past_due, paused or canceled; leave out what is over";
+        return Err(Error::field("/subscription/status", detail));
+    }
+    let needs_end = matches!(status, SubscriptionStatus::PastDue | SubscriptionStatus::Canceled);
+    if needs_end != sold.access_until.is_some() {
+        let detail = "say until when it may be used, of one that is past_due or canceled, and of no other";
+        return Err(Error::field("/subscription/accessUntil", detail));
+    }
+    if sold.price.is_some() && sold.amount.is_some() {
+        return Err(Error::field("/subscription/amount", "name the price or the amount, not both"));
+    }
+    if sold.provider.is_none() && (sold.provider_subscription_id.is_some() || sold.provider_customer_id.is_some()) {
+        return Err(Error::field("/subscription/provider", "say whose ids these are: paypal, stripe or paddle"));
+    }
+    for (pointer, text) in [
+        ("/subscription/price", &sold.price),
+        ("/subscription/provider", &sold.provider),
+        ("/subscription/providerSubscriptionId", &sold.provider_subscription_id),
+        ("/subscription/providerCustomerId", &sold.provider_customer_id),
+    ] {
+        let good = |text: &String| text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control);
+        if !text.as_ref().is_none_or(good) {
+            return Err(Error::field(pointer, format!("use at most {TEXT_CHARS_MAX} characters without line breaks")));
+        }
+    }
+    let code = sold.currency.as_deref().unwrap_or(&cx.tenant.row.currency);
+    let currency = Currency::parse(code).map_err(|e| Error::field("/subscription/currency", e.to_string()))?;
+    let interval = sold.interval.unwrap_or(Interval::Month);
+    let amount = |raw: &RawValue| {
+        let money = Money::parse(raw.get().trim_matches('"'), currency).ok();
+        let money = money.filter(|money| money.minor >= 0 && interval.annual(*money).is_some());
+        let detail = "write it as a decimal number, such as 299.00, with no more digits than the currency has";
+        money.ok_or_else(|| Error::field("/subscription/amount", detail))
+    };
+    let paid = sold.amount.as_deref().map(amount).transpose()?;
+    Ok(Terms { plan: plan.id.clone(), status, paid: paid.map(|money| (interval, money)) })
+}
+
+/// The price version that a line pays: the one that it names, one of its amount, or the plan's public one. An amount
+/// that no price has becomes a price of the customer's own.
+async fn price(tx: &mut Tx, cx: &Cx, (customer, sold): (&CustomerId, &Sold), terms: &Terms) -> Result<Option<PriceId>> {
+    let tenant = cx.tenant.id();
+    if let Some(price) = &sold.price {
+        let row = store::catalog::find_price(&mut *tx, tenant, price).await?;
+        let row = row.filter(|row| row.plan_id == terms.plan.as_str());
+        let row = row.ok_or_else(|| Error::field("/subscription/price", "name a price version of the plan"))?;
+        return Ok(Some(PriceId::stored(row.price_id)));
+    }
+    let Some((interval, money)) = terms.paid else {
+        let wanted = sold.interval.unwrap_or(Interval::Month);
+        let public = cx.tenant.prices.iter().find(|p| p.plan == terms.plan.as_str() && p.interval == wanted.name());
+        return Ok(public.map(|price| PriceId::stored(price.id.as_str())));
+    };
+    let of = (interval.name(), money.currency.code(), money.minor);
+    if let Some(price) = store::import::price_of(tx, tenant, (&terms.plan, customer), of).await? {
+        return Ok(Some(price));
+    }
+    let own = PriceRow {
+        price_id: PriceId::from_bits(id_bits()).to_string(),
+        plan_id: terms.plan.to_string(),
+        interval: interval.name().to_owned(),
+        currency: money.currency.code().to_owned(),
+        amount_minor: money.minor,
+        version: 1,
+    };
+    store::import::insert_own_price(tx, tenant, (&own, customer), cx.tenant_now()).await?;
+    Ok(Some(PriceId::stored(own.price_id)))
+}
+
+async fn start(
+    tx: &mut Tx,
+    cx: &Cx,
+    (customer, sold): (&CustomerId, &Sold),
+    (terms, price): (&Terms, Option<PriceId>),
+    began: Timestamp,
+) -> Result<()> {
+    // One that has an end begins as any other, and then stands as it does.
+    let first = if sold.access_until.is_some() { SubscriptionStatus::Active } else { terms.status };
+    let start = Start {
+        plan: sold.plan.clone(),
+        price: price.clone(),
+        status: first,
+        began,
+        billed_at: cx.tenant_now(),
+        cause: "imported",
+    };
+    let id = subscription::start(tx, cx, customer, &start).await?;
+    if let Some(until) = sold.access_until {
+        let tenant = cx.tenant.id();
+        let row = store::subscription::current(&mut *tx, tenant, customer).await?;
+        let row = row.ok_or_else(|| Error::internal("a subscription that was just made is not there"))?;
+        let to = Standing { plan: terms.plan.clone(), price, status: terms.status, access_until: Some(until) };
+        subscription::change(tx, cx, &row, &to, "imported").await?;
+    }
+    if let Some(provider) = &sold.provider {
+        let theirs =
+            (provider.as_str(), sold.provider_subscription_id.as_deref(), sold.provider_customer_id.as_deref());
+        store::import::set_provider(tx, cx.tenant.id(), &id, theirs).await?;
+    }
+    Ok(())
+}
