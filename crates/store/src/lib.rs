@@ -1,5 +1,6 @@
 //! All SQL. Functions take a transaction or the database, then the tenant, and answer domain values.
 
+pub mod analytics;
 pub mod audit;
 pub mod catalog;
 pub mod creation;
@@ -12,6 +13,7 @@ pub mod gate;
 pub mod job;
 pub mod key;
 pub mod list;
+pub mod revenue;
 pub mod rollup;
 pub mod secret;
 pub mod subscription;
