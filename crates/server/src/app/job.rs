@@ -21,7 +21,7 @@ pub const PAUSE_SECONDS_MAX: i64 = 5;
 /// Batches summed in one step, so that the gate never waits long.
 const FOLLOW_BATCHES: i64 = 16;
 /// After a step the follower rests this many times as long, so that it takes little from the gate under load.
-const FOLLOW_REST: u32 = 12;
+pub const FOLLOW_REST: u32 = 12;
 /// A run ends after so long, well inside its lease; the next goes on.
 const FOLLOW_RUN: Duration = Duration::from_secs(20);
 /// How long batch rows are kept for listeners that come back, in seconds.
@@ -36,17 +36,20 @@ enum Job {
     ExpireReservations,
     /// Sum committed batches into hours.
     FollowCounters,
+    /// Sum changes of subscriptions into days.
+    RollRevenue,
     /// Drop what is only kept for a while.
     DropExpired,
 }
 
 impl Job {
-    const ALL: [Self; 3] = [Self::ExpireReservations, Self::FollowCounters, Self::DropExpired];
+    const ALL: [Self; 4] = [Self::ExpireReservations, Self::FollowCounters, Self::RollRevenue, Self::DropExpired];
 
     const fn name(self) -> &'static str {
         match self {
             Self::ExpireReservations => "expire_reservations",
             Self::FollowCounters => "follow_counters",
+            Self::RollRevenue => "roll_revenue",
             Self::DropExpired => "drop_expired",
         }
     }
@@ -56,6 +59,7 @@ impl Job {
         match self {
             Self::ExpireReservations => 5,
             Self::FollowCounters => 2,
+            Self::RollRevenue => 15,
             Self::DropExpired => 600,
         }
     }
@@ -114,6 +118,7 @@ async fn perform(app: &Arc<App>, job: Job, now: Timestamp) -> Result<()> {
     match job {
         Job::ExpireReservations => expire_reservations(app).await,
         Job::FollowCounters => follow_counters(app).await,
+        Job::RollRevenue => super::revenue::roll_all(app).await,
         Job::DropExpired => drop_expired(app, now).await,
     }
 }

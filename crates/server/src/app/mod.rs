@@ -2,6 +2,7 @@
 //! inside one. Handlers, jobs and the command line only call these.
 
 pub mod ai;
+pub mod analytics;
 pub mod audit;
 pub mod cache;
 pub mod canonical;
@@ -14,11 +15,13 @@ pub mod demo;
 pub mod doctor;
 pub mod fail_open;
 pub mod file;
+pub mod forecast;
 pub mod idempotency;
 pub mod job;
 pub mod key;
 pub mod password;
 pub mod refusal;
+pub mod revenue;
 pub mod revision;
 pub mod seal;
 pub mod session;

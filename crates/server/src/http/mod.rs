@@ -1,6 +1,7 @@
 //! The route table and its limits.
 
 mod ai;
+mod analytics;
 mod auth;
 mod body;
 mod customer;
@@ -8,6 +9,7 @@ mod decision;
 mod docs;
 mod edge;
 mod etag;
+mod forecast;
 mod health;
 mod history;
 mod key;
@@ -19,6 +21,7 @@ mod plan;
 mod problem;
 mod realtime;
 mod retry;
+mod revenue;
 mod session;
 mod usage;
 mod wire;
@@ -79,6 +82,10 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(ai::components))
         .routes(routes!(key::create, key::list))
         .routes(routes!(key::revoke))
+        .routes(routes!(forecast::read))
+        .routes(routes!(analytics::read))
+        .routes(routes!(revenue::read))
+        .routes(routes!(revenue::series))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
