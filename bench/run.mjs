@@ -1,6 +1,6 @@
 // The benchmarks, side by side with their ceiling and their baselines, all on loopback.
 //   node bench/run.mjs [SCENARIO…] [--quick] [--dry] [--dir FOLDER]
-// Scenarios: uniform hot single ai sustained stored rest; none named means all. --quick takes short rounds, some three
+// Scenarios: uniform hot single ai sustained stored analytics rest; none named means all. --quick takes short rounds, some three
 // minutes in all, and prints only; a full run writes docs/BENCHMARKS.md unless --dry is given. The stores lie in a new
 // folder below --dir (the system's temporary folder), which should be on the disk that counts.
 // Needs wrk, sqlite3, PostgreSQL, TOLLGATE_BIN and NAIVE_BIN: `make bench` sees to them.
@@ -14,7 +14,7 @@ import { circumstances, write } from "./lib/report.mjs";
 import * as scenarios from "./lib/scenarios.mjs";
 
 const TMPFS = 0x01021994;
-const ORDER = ["uniform", "hot", "single", "ai", "sustained", "stored", "rest"];
+const ORDER = ["uniform", "hot", "single", "ai", "sustained", "stored", "analytics", "rest"];
 const FULL = {
   rounds: 5,
   seconds: 5,
@@ -22,8 +22,19 @@ const FULL = {
   sustainedSeconds: 60,
   storedEvents: 10_000_000,
   idleSeconds: 10,
+  analyticsSubscriptions: 100_000,
+  analyticsCalls: 300,
 };
-const QUICK = { rounds: 1, seconds: 3, subjects: 1_000, sustainedSeconds: 12, storedEvents: 200_000, idleSeconds: 3 };
+const QUICK = {
+  rounds: 1,
+  seconds: 3,
+  subjects: 1_000,
+  sustainedSeconds: 12,
+  storedEvents: 200_000,
+  idleSeconds: 3,
+  analyticsSubscriptions: 5_000,
+  analyticsCalls: 30,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,12 +1,13 @@
 // What is measured. Each scenario answers the Markdown that stands in docs/BENCHMARKS.md under its name.
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { fillAnalytics, unsummed } from "../analytics.mjs";
 import { fill } from "../fill.mjs";
 import * as contestants from "./contestants.mjs";
 import { compare, median, round } from "./load.mjs";
 import { residentMegabytes, sleep, stop } from "./process.mjs";
 import { comparison, milliseconds, table, whole } from "./report.mjs";
-import { serve, sqliteUrl, warmUp } from "./tollgate.mjs";
+import { serve, signIn, sqliteUrl, warmUp } from "./tollgate.mjs";
 
 const CONNECTIONS = 64;
 
@@ -161,6 +162,59 @@ export async function stored(context) {
 
 function restart(context, { home, databaseUrl }) {
   return serve({ binary: context.binary, folder: home, databaseUrl: databaseUrl ?? sqliteUrl(home) });
+}
+
+const YEARS_AGO = new Date(Date.now() - 729 * 86_400_000).toISOString().slice(0, 10);
+const ANSWERS = [
+  ["revenue now", "revenue"],
+  ["revenue a year ago", `revenue?at=${new Date(Date.now() - 365 * 86_400_000).toISOString()}`],
+  ["revenue by day, two years", `revenue/series?from=${YEARS_AGO}`],
+  ["revenue by month, two years", `revenue/series?from=${YEARS_AGO}&bucket=month`],
+  ["use by feature and hour, 30 days", "usage?bucket=hour"],
+  ["use by feature and day, two years", `usage?from=${YEARS_AGO}`],
+  ["use of a feature by plan, 30 days", "usage?groupBy=plan&feature=invoice_ocr"],
+  ["AI cost by component and month, two years", `usage?groupBy=component&bucket=month&from=${YEARS_AGO}`],
+  ["AI cost by model, 30 days", "usage?groupBy=model"],
+  ["customers by AI cost, this month", `usage?groupBy=customer&from=${new Date().toISOString().slice(0, 8)}01`],
+  [
+    "customers by use of a feature, this month",
+    `usage?groupBy=customer&feature=invoice_ocr&from=${new Date().toISOString().slice(0, 8)}01`,
+  ],
+];
+
+/** Each answer of the admin's figures, one call after the other, over two years of many subscriptions. */
+export async function analytics(context) {
+  const { folder, binary, cluster, analyticsSubscriptions, analyticsCalls } = context;
+  const rows = [];
+  for (const kind of ["SQLite", "PostgreSQL"]) {
+    const home = join(folder, `analytics_${kind}`);
+    const databaseUrl = kind === "SQLite" ? sqliteUrl(home) : await cluster.database("tollgate_analytics");
+    await stop(await serve({ binary, folder: home, databaseUrl }));
+    await fillAnalytics({ databaseUrl, subscriptions: analyticsSubscriptions });
+    const server = await serve({ binary, folder: home, databaseUrl });
+    const token = await signIn(server.url);
+    while ((await unsummed({ databaseUrl })) > 0) await sleep(1000);
+    for (const [label, path] of ANSWERS) {
+      const times = await timed(`${server.url}/api/admin/metrics/${path}`, token, analyticsCalls);
+      rows.push([kind, label, milliseconds(times[0]), milliseconds(times[1])]);
+    }
+    await stop(server);
+  }
+  return table(["database", "answer", "p50 ms", "p99 ms"], rows);
+}
+
+/** The median and the 99th percentile of some calls, after a few that do not count. */
+async function timed(url, token, calls) {
+  const times = [];
+  for (let number = -5; number < calls; number++) {
+    const before = performance.now();
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${text.slice(0, 300)}`);
+    if (number >= 0) times.push(performance.now() - before);
+  }
+  times.sort((a, b) => a - b);
+  return [times[Math.floor(times.length / 2)], times[Math.floor(times.length * 0.99)]];
 }
 
 /** What it costs to have it running: memory at rest, and the time from start to the first answer. */

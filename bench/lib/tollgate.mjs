@@ -19,7 +19,7 @@ export const sqliteUrl = (folder) => `sqlite://${join(folder, "tollgate.db")}`;
 export async function setUp({ binary, folder, databaseUrl, subjects }) {
   const server = await serve({ binary, folder, databaseUrl });
   try {
-    const { accessToken } = await call(server.url, "/api/auth/login", { email: "admin@halisoft.example", password });
+    const accessToken = await signIn(server.url);
     const scopes = ["usage:write", "usage:read", "customers:write", "ai:run"];
     const { key } = await call(server.url, "/api/admin/keys", { name: "bench", scopes }, accessToken);
     await forEachSubject(subjects, (externalId) =>
@@ -31,6 +31,11 @@ export async function setUp({ binary, folder, databaseUrl, subjects }) {
     await stop(server);
     throw failure;
   }
+}
+
+/** Signs the demo's admin in. */
+export async function signIn(url) {
+  return (await call(url, "/api/auth/login", { email: "admin@halisoft.example", password })).accessToken;
 }
 
 /** Uses one unit for each subject, so that no measured request is the first of its customer. */

@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod entitlement;
+pub mod forecast;
 pub mod gauge;
 pub mod id;
 pub mod money;

@@ -58,6 +58,11 @@ impl Timestamp {
         self.plus_micros(seconds.saturating_mul(MICROS_PER_SECOND))
     }
 
+    /// This instant some calendar months later in a zone, or earlier; on the last day of a shorter month.
+    pub fn plus_months(self, months: i64, zone: &Zone) -> Result<Self, TimeError> {
+        boundary(self.civil(zone)?, zone, months)
+    }
+
     /// Whole seconds from this instant to a later one, rounded up; 0 when it has passed.
     pub const fn seconds_until(self, later: Self) -> i64 {
         let micros = later.0.saturating_sub(self.0);
@@ -310,6 +315,16 @@ mod tests {
         assert_eq!(now.seconds_until(Timestamp::from_micros(2)), 1);
         assert_eq!(now.seconds_until(Timestamp::from_micros(1)), 0);
         assert_eq!(now.seconds_until(Timestamp::from_micros(-5)), 0);
+    }
+
+    #[test]
+    fn a_month_before_the_31st_is_the_last_of_a_shorter_one() {
+        let back = |text: &str, zone: &str| {
+            let zone = Zone::parse(zone).expect("a zone in a test");
+            at(text).plus_months(-1, &zone).map(|found| found.to_string())
+        };
+        assert_eq!(back("2027-03-31T10:00:00Z", "UTC").as_deref(), Ok("2027-02-28T10:00:00Z"));
+        assert_eq!(back("2027-04-15T10:00:00Z", "Europe/Berlin").as_deref(), Ok("2027-03-15T11:00:00Z"));
     }
 
     const ZONES: [&str; 6] =

@@ -1,5 +1,6 @@
 //! All SQL. Functions take a transaction or the database, then the tenant, and answer domain values.
 
+pub mod analytics;
 pub mod audit;
 pub mod catalog;
 pub mod creation;
@@ -15,6 +16,7 @@ pub mod import;
 pub mod job;
 pub mod key;
 pub mod list;
+pub mod revenue;
 pub mod rollup;
 pub mod secret;
 pub mod subscription;

@@ -1,4 +1,4 @@
-//! Use by the hour: committed batches are summed behind the gate, in short steps, and a reader adds what is not summed yet.
+//! Use by the hour and what `analytics.rs` adds to it: committed batches are summed behind the gate, in short steps, and a reader adds what is not summed yet.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use domain::id::{CustomerId, FeatureKey, TenantId};
 use domain::time::Timestamp;
 use sqlx::FromRow;
 
+use crate::analytics::{Step, Stretch};
 use crate::db::{Db, sql};
 use crate::error::Result;
 use crate::usage::{batches_after, tenants_of};
@@ -19,7 +20,7 @@ pub struct HourRow {
     pub used: i64,
 }
 
-const HOUR_MICROS: i64 = 3_600_000_000;
+pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// What a customer used of a feature, hour by hour: one statement reads what is summed and what is not, so that nothing
 /// is counted twice or left out while the summing goes on.
@@ -52,6 +53,11 @@ pub async fn follow(db: &Db, node: i64, batches_max: i64) -> Result<bool> {
     let batches = batches_after(db, node, followed_seq, batches_max).await?;
     let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(false) };
     let tenants: BTreeSet<TenantId> = batches.iter().flat_map(tenants_of).collect();
+    let stretch = |tenant| Stretch { tenant, node, first: &first.first_event, last: &last.last_event };
+    let mut steps = Vec::with_capacity(tenants.len());
+    for tenant in &tenants {
+        steps.push(Step::read(db, &stretch(tenant)).await?);
+    }
     let mut tx = db.begin().await?;
     let moved = sql!("UPDATE node SET followed_seq = $3, followed_event = $4 WHERE node = $1 AND followed_seq = $2")
         .bind(node)
@@ -64,14 +70,15 @@ pub async fn follow(db: &Db, node: i64, batches_max: i64) -> Result<bool> {
         // Another process followed the same batches first; its sums stand.
         return Ok(true);
     }
-    for tenant in tenants {
+    for (tenant, step) in tenants.iter().zip(steps) {
         sql!("INSERT INTO usage_rollup (tenant_id, customer_id, feature, hour, used, events) SELECT tenant_id, customer_id, feature, at - at % 3600000000, CAST(SUM(amount) AS BIGINT), COUNT(*) FROM usage_event WHERE tenant_id = $1 AND event_id >= $2 AND event_id <= $3 AND node = $4 AND amount <> 0 GROUP BY tenant_id, customer_id, feature, at - at % 3600000000 ON CONFLICT (tenant_id, customer_id, feature, hour) DO UPDATE SET used = usage_rollup.used + excluded.used, events = usage_rollup.events + excluded.events")
-            .bind(&tenant)
+            .bind(tenant)
             .bind(&first.first_event)
             .bind(&last.last_event)
             .bind(node)
             .execute(&mut tx)
             .await?;
+        step.write(&mut tx, &stretch(tenant)).await?;
     }
     tx.commit().await?;
     Ok(i64::try_from(batches.len()).unwrap_or(0) == batches_max)

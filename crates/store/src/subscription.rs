@@ -142,6 +142,8 @@ pub struct ChangeRow {
     pub price_before: Option<String>,
     /// The price version after.
     pub price_after: Option<String>,
+    /// Of the yearly worth before, where it was another currency.
+    pub currency_before: Option<String>,
     /// Of the yearly worth.
     pub currency: String,
     /// What counted as yearly revenue before, in minor units.
@@ -154,7 +156,7 @@ pub struct ChangeRow {
 
 /// Writes a transition into the history.
 pub async fn record(tx: &mut Tx, tenant: &TenantId, row: &ChangeRow) -> Result<()> {
-    sql!("INSERT INTO subscription_change (tenant_id, change_id, at, subscription_id, customer_id, cause, actor, status_before, status_after, plan_before, plan_after, price_before, price_after, currency, annual_before, annual_after, movement) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
+    sql!("INSERT INTO subscription_change (tenant_id, change_id, at, subscription_id, customer_id, cause, actor, status_before, status_after, plan_before, plan_after, price_before, price_after, currency, annual_before, annual_after, movement, currency_before) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
         .bind(tenant)
         .bind(&row.change_id)
         .bind(row.at)
@@ -172,6 +174,7 @@ pub async fn record(tx: &mut Tx, tenant: &TenantId, row: &ChangeRow) -> Result<(
         .bind(row.annual_before)
         .bind(row.annual_after)
         .bind(row.movement.clone())
+        .bind(row.currency_before.clone())
         .execute(tx)
         .await
         .map(|_| ())
@@ -179,11 +182,32 @@ pub async fn record(tx: &mut Tx, tenant: &TenantId, row: &ChangeRow) -> Result<(
 
 /// The transitions of a customer, newest first.
 pub async fn history(db: &Db, tenant: &TenantId, customer: &CustomerId) -> Result<Vec<ChangeRow>> {
-    sql!("SELECT change_id, at, subscription_id, customer_id, cause, actor, status_before, status_after, plan_before, plan_after, price_before, price_after, currency, annual_before, annual_after, movement FROM subscription_change WHERE tenant_id = $1 AND customer_id = $2 ORDER BY at DESC, change_id DESC LIMIT 500")
+    sql!("SELECT change_id, at, subscription_id, customer_id, cause, actor, status_before, status_after, plan_before, plan_after, price_before, price_after, currency_before, currency, annual_before, annual_after, movement FROM subscription_change WHERE tenant_id = $1 AND customer_id = $2 ORDER BY at DESC, change_id DESC LIMIT 500")
         .bind(tenant)
         .bind(customer)
         .all(db)
         .await
+}
+
+#[derive(FromRow)]
+struct WorthRow {
+    annual_after: i64,
+    currency: String,
+}
+
+/// What a subscription was last worth in a year, in minor units of a currency.
+pub async fn last_worth(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    (customer, subscription): (&CustomerId, &SubscriptionId),
+) -> Result<Option<(i64, String)>> {
+    let row: Option<WorthRow> = sql!("SELECT annual_after, currency FROM subscription_change WHERE tenant_id = $1 AND customer_id = $2 AND subscription_id = $3 ORDER BY at DESC, change_id DESC LIMIT 1")
+        .bind(tenant)
+        .bind(customer)
+        .bind(subscription)
+        .find(tx)
+        .await?;
+    Ok(row.map(|row| (row.annual_after, row.currency)))
 }
 
 /// Whether a customer ever counted as revenue.

@@ -21,7 +21,7 @@ pub const PAUSE_SECONDS_MAX: i64 = 5;
 /// Batches summed in one step, so that the gate never waits long.
 const FOLLOW_BATCHES: i64 = 16;
 /// After a step the follower rests this many times as long, so that it takes little from the gate under load.
-const FOLLOW_REST: u32 = 12;
+pub const FOLLOW_REST: u32 = 12;
 /// A run ends after so long, well inside its lease; the next goes on.
 const FOLLOW_RUN: Duration = Duration::from_secs(20);
 /// How long batch rows are kept for listeners that come back, in seconds.
@@ -36,6 +36,8 @@ enum Job {
     ExpireReservations,
     /// Sum committed batches into hours.
     FollowCounters,
+    /// Sum changes of subscriptions into days.
+    RollRevenue,
     /// Keep the customers' summaries.
     Summarize,
     /// Bring in what is imported.
@@ -45,13 +47,20 @@ enum Job {
 }
 
 impl Job {
-    const ALL: [Self; 5] =
-        [Self::ExpireReservations, Self::FollowCounters, Self::Summarize, Self::Import, Self::DropExpired];
+    const ALL: &[Self] = &[
+        Self::ExpireReservations,
+        Self::FollowCounters,
+        Self::RollRevenue,
+        Self::Summarize,
+        Self::Import,
+        Self::DropExpired,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::ExpireReservations => "expire_reservations",
             Self::FollowCounters => "follow_counters",
+            Self::RollRevenue => "roll_revenue",
             Self::Summarize => "summarize",
             Self::Import => "import",
             Self::DropExpired => "drop_expired",
@@ -63,13 +72,14 @@ impl Job {
         match self {
             Self::ExpireReservations => 5,
             Self::FollowCounters | Self::Import => 2,
+            Self::RollRevenue => 15,
             Self::Summarize => 1,
             Self::DropExpired => 600,
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|job| job.name() == name)
+        Self::ALL.iter().copied().find(|job| job.name() == name)
     }
 }
 
@@ -122,6 +132,7 @@ async fn perform(app: &Arc<App>, job: Job, now: Timestamp) -> Result<()> {
     match job {
         Job::ExpireReservations => expire_reservations(app).await,
         Job::FollowCounters => follow_counters(app).await,
+        Job::RollRevenue => super::revenue::roll_all(app).await,
         Job::Summarize => summary::follow(app).await,
         Job::Import => import::work(app).await,
         Job::DropExpired => drop_expired(app, now).await,

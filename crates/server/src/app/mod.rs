@@ -2,6 +2,7 @@
 //! inside one. Handlers, jobs and the command line only call these.
 
 pub mod ai;
+pub mod analytics;
 pub mod audit;
 pub mod cache;
 pub mod canonical;
@@ -16,6 +17,7 @@ pub mod doctor;
 pub mod dossier;
 pub mod fail_open;
 pub mod file;
+pub mod forecast;
 pub mod idempotency;
 pub mod impersonate;
 pub mod import;
@@ -24,6 +26,7 @@ pub mod key;
 pub mod manage;
 pub mod password;
 pub mod refusal;
+pub mod revenue;
 pub mod revision;
 pub mod seal;
 pub mod session;

@@ -4,7 +4,7 @@
 use domain::entitlement::{Subscription, SubscriptionStatus};
 use domain::id::{CustomerId, PlanId, PriceId, SubscriptionId};
 use domain::money::{Currency, Money};
-use domain::revenue::{Interval, Movement, counts};
+use domain::revenue::{Interval, Movement, worth};
 use domain::time::{Reset, Timestamp, period_at};
 use store::db::Tx;
 use store::subscription::{ChangeRow, NewSubscription, SubscriptionRow};
@@ -147,13 +147,12 @@ async fn priced(tx: &mut Tx, cx: &Cx, price: Option<&str>) -> Result<Option<(Int
     Ok(Some((interval, Money::new(row.amount_minor, currency))))
 }
 
-/// What a standing brings in a year, in minor units of its currency.
+/// What the price of a standing comes to in a year, in minor units of its currency.
 async fn annual(tx: &mut Tx, cx: &Cx, standing: &Standing) -> Result<(i64, String)> {
     let priced = priced(tx, cx, standing.price.as_ref().map(PriceId::as_str)).await?;
     let Some((interval, price)) = priced else { return Ok((0, cx.tenant.row.currency.clone())) };
-    let worth = interval.annual(price).ok_or_else(|| Error::internal("a price beyond all bounds"))?;
-    let counts = counts(standing.status, standing.access_until, cx.tenant_now());
-    Ok((if counts { worth } else { 0 }, price.currency.code().to_owned()))
+    let annual = interval.annual(price).ok_or_else(|| Error::internal("a price beyond all bounds"))?;
+    Ok((annual, price.currency.code().to_owned()))
 }
 
 async fn record(
@@ -164,11 +163,15 @@ async fn record(
     (cause, at): (&'static str, Timestamp),
 ) -> Result<()> {
     let tenant = cx.tenant.id();
-    let (annual_before, _) = match before {
-        Some(before) => annual(tx, cx, before).await?,
-        None => (0, String::new()),
+    // What was recorded last, so that the sum of all moves is what is there: a canceled one whose time is over just now
+    // is worth something until its end is written.
+    let recorded = store::subscription::last_worth(tx, tenant, (customer, subscription)).await?;
+    let (annual_before, currency_before) = match before.and(recorded) {
+        Some((annual, currency)) => (annual, Some(currency)),
+        None => (0, None),
     };
-    let (annual_after, currency) = annual(tx, cx, after).await?;
+    let (price, currency) = annual(tx, cx, after).await?;
+    let annual_after = worth(price, (after.status, after.access_until), annual_before, cx.tenant_now());
     let paid_ever = annual_before > 0 || store::subscription::paid_ever(tx, tenant, customer).await?;
     let movement = Movement::of(annual_before, annual_after, paid_ever);
     let row = ChangeRow {
@@ -184,6 +187,7 @@ async fn record(
         plan_after: after.plan.to_string(),
         price_before: before.and_then(|standing| standing.price.as_ref()).map(ToString::to_string),
         price_after: after.price.as_ref().map(ToString::to_string),
+        currency_before: currency_before.filter(|before| *before != currency),
         currency,
         annual_before,
         annual_after,

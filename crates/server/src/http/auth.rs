@@ -47,6 +47,7 @@ require!(
     CustomersManage,
     Impersonate,
     Import,
+    RevenueRead,
 );
 
 /// The context of a caller who has a permission.

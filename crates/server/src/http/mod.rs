@@ -1,6 +1,7 @@
 //! The route table and its limits.
 
 mod ai;
+mod analytics;
 mod auth;
 mod body;
 mod customer;
@@ -11,6 +12,7 @@ mod dossier;
 mod edge;
 mod etag;
 mod export;
+mod forecast;
 mod health;
 mod history;
 mod impersonate;
@@ -25,6 +27,7 @@ mod plan;
 mod problem;
 mod realtime;
 mod retry;
+mod revenue;
 mod session;
 mod usage;
 mod wire;
@@ -99,6 +102,10 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(manage::put_override, manage::delete_override))
         .routes(routes!(manage::give_credits))
         .routes(routes!(manage::change_plan, manage::end_subscription))
+        .routes(routes!(forecast::read))
+        .routes(routes!(analytics::read))
+        .routes(routes!(revenue::read))
+        .routes(routes!(revenue::series))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))

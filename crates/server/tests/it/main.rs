@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, clippy::panic, reason = "a helper that finds something else fails its test")]
 
 mod ai;
+mod analytics;
 mod anthropic;
 mod auth;
 mod client;
@@ -24,6 +25,7 @@ mod openapi;
 mod operate;
 mod realtime;
 mod refusal;
+mod revenue;
 mod setup;
 mod sql;
 mod strict;

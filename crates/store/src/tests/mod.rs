@@ -3,6 +3,7 @@
 //! `TEST_POSTGRES_URL` names a server; each test makes a database of its own there and drops it. Without it the
 //! PostgreSQL half is skipped and says so; with `REQUIRE_POSTGRES=1` it fails.
 
+mod analytics;
 mod bench;
 mod crash;
 mod fresh;
@@ -11,6 +12,7 @@ mod holds;
 mod job;
 mod model;
 mod races;
+mod revenue;
 mod statements;
 mod tls;
 mod usage;

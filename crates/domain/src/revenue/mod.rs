@@ -3,7 +3,16 @@
 //! Worth is kept for a year in minor units, which is exact for monthly and yearly prices alike; sums are divided by
 //! twelve once, at the end.
 
+mod entry;
+mod figures;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers, and tests are built with overflow checks")]
+mod tests;
+
 use serde::{Deserialize, Serialize};
+
+pub use entry::{Change, Entry, Fact};
+pub use figures::{Cuts, Figures, Moved, Tenths, rounded, split};
 
 use crate::entitlement::SubscriptionStatus;
 use crate::money::Money;
@@ -58,6 +67,18 @@ pub fn counts(status: SubscriptionStatus, access_until: Option<Timestamp>, now: 
     }
 }
 
+/// What a subscription at a yearly price is worth from a transition on, when it was worth `before`: nothing where it does
+/// not count, and nothing for a canceled one that brought nothing before, such as a trial that may be used to its end.
+pub fn worth(
+    price: i64,
+    (status, access_until): (SubscriptionStatus, Option<Timestamp>),
+    before: i64,
+    now: Timestamp,
+) -> i64 {
+    let idle = status == SubscriptionStatus::Canceled && before == 0;
+    if counts(status, access_until, now) && !idle { price } else { 0 }
+}
+
 /// Why recurring revenue moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,47 +118,6 @@ impl Movement {
             (_, 0) => Some(Self::Churn),
             (before, after) if after > before => Some(Self::Expansion),
             _ => Some(Self::Contraction),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::money::Currency;
-
-    #[test]
-    fn a_year_of_a_price_is_exact() {
-        let price = |minor| Money::new(minor, Currency::USD);
-        assert_eq!(Interval::Month.annual(price(29_900)), Some(358_800));
-        assert_eq!(Interval::Year.annual(price(299_000)), Some(299_000));
-        assert_eq!(Interval::Month.annual(price(i64::MAX)), None);
-    }
-
-    #[test]
-    fn movements_are_told_apart() {
-        for (before, after, paid_ever, expected) in [
-            (0, 0, false, None),
-            (5, 5, true, None),
-            (0, 5, false, Some(Movement::New)),
-            (0, 5, true, Some(Movement::Reactivation)),
-            (5, 9, true, Some(Movement::Expansion)),
-            (9, 5, true, Some(Movement::Contraction)),
-            (9, 0, true, Some(Movement::Churn)),
-        ] {
-            assert_eq!(Movement::of(before, after, paid_ever), expected, "{before} → {after}");
-        }
-    }
-
-    #[test]
-    fn a_canceled_one_counts_until_its_end() {
-        let (end, one) = (Timestamp::from_micros(1_000), Timestamp::from_micros(999));
-        assert!(counts(SubscriptionStatus::Canceled, Some(end), one));
-        assert!(!counts(SubscriptionStatus::Canceled, Some(end), end));
-        assert!(!counts(SubscriptionStatus::Canceled, None, one));
-        assert!(counts(SubscriptionStatus::PastDue, None, one) && counts(SubscriptionStatus::Active, None, one));
-        for not in [SubscriptionStatus::Trialing, SubscriptionStatus::Paused, SubscriptionStatus::Expired] {
-            assert!(!counts(not, None, one));
         }
     }
 }
