@@ -11,6 +11,7 @@ pub mod gate;
 pub mod job;
 pub mod key;
 pub mod list;
+mod patience;
 pub mod rollup;
 pub mod secret;
 pub mod tenant;

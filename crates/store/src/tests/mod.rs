@@ -11,5 +11,6 @@ mod holds;
 mod job;
 mod model;
 mod races;
+mod start;
 mod statements;
 mod usage;
