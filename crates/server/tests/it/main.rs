@@ -13,6 +13,7 @@ mod fake;
 mod found;
 mod gate;
 mod granted;
+mod harness;
 mod holds;
 mod input;
 mod key;
