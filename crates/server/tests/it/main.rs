@@ -7,6 +7,7 @@ mod ai;
 mod anthropic;
 mod auth;
 mod client;
+mod command_line;
 mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
 mod fake;
