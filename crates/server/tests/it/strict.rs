@@ -256,3 +256,32 @@ fn nobody_is_told_to_wait_for_more_than_there_ever_is() {
         assert_eq!(json!(plans(&ask(914).await)), json!(["enterprise"]), "87 and 914 are more than 1,000");
     });
 }
+
+#[test]
+fn what_is_no_page_is_not_found() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let get = async |path: &str, accept: &str| {
+            server.send(server.request(reqwest::Method::GET, path, "").header("accept", accept)).await
+        };
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for path in ["/nope", "/sign-in/nope", "/playground/a/b", "/favicon.ico", "/index.html", "/wp-login.php"] {
+            let page = get(path, browser).await;
+            page.assert_ok(404);
+            assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+            assert!(page.text.contains("There is no such page") && page.text.contains("<a href=\"/\">"), "{page:?}");
+            assert!(page.text.contains("HaliSoft") && !page.text.contains("Tollgate"), "{page:?}");
+            for accept in ["*/*", "application/json", "image/avif,image/webp,*/*"] {
+                get(path, accept).await.assert_problem(404, "not-found");
+            }
+        }
+        for path in ["/", "/sign-in", "/setup?token=x", "/playground/invoice-ocr", "/admin", "/admin/plans"] {
+            let page = get(path, browser).await;
+            assert_ne!(page.status, 404, "{path}: {page:?}");
+        }
+        let robots = get("/robots.txt", "*/*").await;
+        robots.assert_ok(200);
+        assert_eq!(robots.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert!(robots.text.starts_with("User-agent: *\n"), "{robots:?}");
+    });
+}
