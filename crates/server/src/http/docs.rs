@@ -23,7 +23,11 @@ impl Modify for Security {
         let components = document.components.get_or_insert_default();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        let cookie = ApiKey::Cookie(ApiKeyValue::new(super::auth::cookie_name(false)));
+        let (tls, plain) = (super::auth::cookie_name(false), super::auth::cookie_name(true));
+        let described = format!(
+            "For pages of this server. A server on plain http of this machine calls it `{plain}`, since browsers take `{tls}` over TLS alone."
+        );
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description(tls, &described));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::sql::execute;
+use super::support::document::DOCUMENT;
 use super::support::{Answer, Database, Server, on_both};
 
 /// The names in a list.
@@ -284,4 +285,15 @@ fn what_is_no_page_is_not_found() {
         assert_eq!(robots.header("content-type"), Some("text/plain; charset=utf-8"));
         assert!(robots.text.starts_with("User-agent: *\n"), "{robots:?}");
     });
+}
+
+#[test]
+fn the_document_says_what_is_taken() {
+    let schema = |name: &str| DOCUMENT["components"]["schemas"][name].clone();
+    let least = |name: &str| schema(name)["properties"]["amount"]["minimum"].clone();
+    assert_eq!(schema("SettleBody")["properties"]["items"]["items"]["$ref"], "#/components/schemas/UsedBody");
+    assert_eq!(json!([least("UsedBody"), least("ItemBody")]), json!([0, 1]));
+    let cookie = &DOCUMENT["components"]["securitySchemes"]["cookie"];
+    assert_eq!(cookie["name"], "__Host-tg_session");
+    assert!(cookie["description"].as_str().is_some_and(|text| text.contains("`tg_session`")), "{cookie}");
 }
