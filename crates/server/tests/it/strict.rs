@@ -288,6 +288,29 @@ fn what_is_no_page_is_not_found() {
 }
 
 #[test]
+fn a_key_runs_a_component_for_the_customer_that_it_names() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let key = server.key(&["customers:write", "usage:read", "ai:run"]).await;
+        for name in ["acme", "other"] {
+            server.customer(&key, name, "starter").await;
+        }
+        let run = async |query: &str, header: Option<&str>| {
+            let path = format!("/api/ai/risk-assessment/assess{query}");
+            let request = server.request(reqwest::Method::POST, &path, &key);
+            let request = header.into_iter().fold(request, |request, name| request.header("x-customer", name));
+            server.send(request.json(&json!({ "description": "We pay one supplier in advance." }))).await
+        };
+        run("?customer=acme", None).await.assert_ok(200);
+        run("", Some("acme")).await.assert_ok(200);
+        run("?customer=acme", Some("other")).await.assert_ok(200);
+        assert_eq!(server.quota_of(&key, "acme", "risk_assessment").await["used"], 3);
+        assert_eq!(server.quota_of(&key, "other", "risk_assessment").await["used"], 0);
+        run("", None).await.assert_field("/customer");
+    });
+}
+
+#[test]
 fn the_document_says_what_is_taken() {
     let schema = |name: &str| DOCUMENT["components"]["schemas"][name].clone();
     let least = |name: &str| schema(name)["properties"]["amount"]["minimum"].clone();
