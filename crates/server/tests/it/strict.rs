@@ -311,6 +311,33 @@ fn a_key_runs_a_component_for_the_customer_that_it_names() {
 }
 
 #[test]
+fn who_lacks_the_permission_does_not_learn_what_exists() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let key = server.key(&["usage:write", "customers:write"]).await;
+        let made = server.post("/api/customers", &key, json!({ "externalId": "acme", "plan": "starter" })).await;
+        made.assert_ok(201);
+        let poor = server.key(&["tokens:mint"]).await;
+        for path in ["/api/customers/NAME", "/api/usage?customer=NAME", "/api/ai/NAME/analyze", "/api/admin/keys/NAME"]
+        {
+            let mut told = Vec::new();
+            for name in ["acme", "nobody"] {
+                let method = match path.split('/').nth(2) {
+                    Some("ai") => reqwest::Method::POST,
+                    Some("admin") => reqwest::Method::DELETE,
+                    _ => reqwest::Method::GET,
+                };
+                let request = server.request(method, &path.replace("NAME", name), &poor);
+                let refused = server.send(request.json(&json!({}))).await;
+                refused.assert_problem(403, "forbidden");
+                told.push(refused.text_at("/detail"));
+            }
+            assert_eq!(told.first(), told.last(), "{path}");
+        }
+    });
+}
+
+#[test]
 fn the_document_says_what_is_taken() {
     let schema = |name: &str| DOCUMENT["components"]["schemas"][name].clone();
     let least = |name: &str| schema(name)["properties"]["amount"]["minimum"].clone();
