@@ -4,13 +4,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use domain::permission::Role;
 use store::db::{Db, Location};
 
+use crate::app::tenant::PLATFORM;
 use crate::app::{demo, doctor, setup};
-use crate::cx::{Cx, Options};
+use crate::cx::{App, Cx, Options};
 use crate::error::{Code, Error, Result};
 use crate::start::{self, Settings};
 use crate::{ceiling, http};
@@ -74,7 +76,7 @@ struct Serve {
     #[arg(long, env = "TOLLGATE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Make the demo tenants in an empty database.
-    #[arg(long, env = "TOLLGATE_DEMO", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "TOLLGATE_DEMO", value_parser = switch)]
     demo: bool,
     /// Let the demo serve on an address that others can reach. Its data and its key are not safe.
     #[arg(long)]
@@ -82,9 +84,9 @@ struct Serve {
     /// The demo users' password; made at random and printed once otherwise.
     #[arg(long, env = "TOLLGATE_DEMO_PASSWORD", hide_env_values = true)]
     demo_password: Option<String>,
-    /// The tenant of requests that name none.
-    #[arg(long, env = "TOLLGATE_DEFAULT_TENANT", default_value = "halisoft")]
-    default_tenant: String,
+    /// The tenant of requests that name none; halisoft by default, as in the demo.
+    #[arg(long, env = "TOLLGATE_DEFAULT_TENANT")]
+    default_tenant: Option<String>,
     /// Tenants are found under {slug}.{base domain}.
     #[arg(long, env = "TOLLGATE_BASE_DOMAIN", default_value = "localhost")]
     base_domain: String,
@@ -98,11 +100,17 @@ struct Serve {
     #[arg(long, env = "TOLLGATE_ANTHROPIC_BASE_URL")]
     anthropic_base_url: Option<String>,
     /// What to log: error, warn, info, debug, or a filter such as tollgate=debug.
-    #[arg(long, env = "TOLLGATE_LOG", default_value = "info")]
+    #[arg(long, env = "TOLLGATE_LOG", default_value = "info", value_parser = log_filter)]
     log: String,
     /// Write logs as JSON lines.
-    #[arg(long, env = "TOLLGATE_LOG_JSON", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "TOLLGATE_LOG_JSON", value_parser = switch)]
     log_json: bool,
+}
+
+impl Serve {
+    fn default_tenant(&self) -> Option<&str> {
+        self.default_tenant.as_deref().filter(|slug| !slug.is_empty())
+    }
 }
 
 #[derive(Subcommand)]
@@ -124,7 +132,7 @@ enum AdminCommand {
         #[arg(long, env = "TOLLGATE_MASTER_KEY", hide_env_values = true)]
         master_key: Option<String>,
         /// The database was made by the demo, which keeps its own insecure key.
-        #[arg(long, env = "TOLLGATE_DEMO", value_parser = clap::builder::FalseyValueParser::new())]
+        #[arg(long, env = "TOLLGATE_DEMO", value_parser = switch)]
         demo: bool,
     },
 }
@@ -136,6 +144,26 @@ struct Doctor {
     /// Compute every counter again from its events.
     #[arg(long)]
     invariants: bool,
+}
+
+/// A flag's variable: what is neither yes nor no is a slip, and not a yes.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "" | "false" | "0" => Ok(false),
+        _ => Err("use true, false, 1 or 0; the flag itself needs no value".to_owned()),
+    }
+}
+
+/// A level, or parts such as `tollgate=debug`. A lone word that is no level would be taken for the name of a module.
+fn log_filter(text: &str) -> Result<String, String> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = if text.trim().is_empty() { "info" } else { text };
+    let is_part = |part: &str| part.contains(['=', '[']) || levels.contains(&part.trim().to_ascii_lowercase().as_str());
+    if text.split(',').all(is_part) && start::is_filter(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("use one of {}, or a filter such as tollgate=debug", levels.join(", ")))
 }
 
 /// Runs the command line.
@@ -197,30 +225,23 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
         let detail = "the demo serves on loopback only; add --demo-on-public-address to show it to others all the same";
         return Err(Error::new(Code::Internal, detail));
     }
-    let made = serve.demo_password.is_none();
-    let demo_password = match serve.demo_password.clone() {
-        Some(password) => password,
-        None => crate::app::seal::random_text()?.chars().take(16).collect(),
-    };
     let settings = Settings {
         location: serve.storage.location()?,
         data: serve.storage.data.clone(),
         master_key: serve.master_key.clone(),
         options: Options {
             demo: serve.demo,
-            default_tenant: serve.default_tenant.clone(),
+            default_tenant: serve.default_tenant().unwrap_or("halisoft").to_owned(),
             base_domain: serve.base_domain.clone(),
             plain_http: loopback,
         },
     };
     let running = start::start(&settings).await?;
-    let upstream = demo::Upstream {
-        api_key: serve.anthropic_api_key.filter(|key| !key.is_empty()),
-        base_url: serve.anthropic_base_url.filter(|url| !url.is_empty()),
-    };
-    if serve.demo && demo::create(running.app(), &demo_password, &upstream, crate::cx::now()).await? && made {
-        println!("demo password: {demo_password}");
+    if serve.demo {
+        make_demo(running.app(), &serve).await?;
     }
+    let tenants = setup::tenants(&running.app().db).await?;
+    check_default_tenant(serve.default_tenant(), &tenants)?;
     let listener = tokio::net::TcpListener::bind(serve.listen)
         .await
         .map_err(|e| Error::new(Code::Internal, format!("cannot serve on {}: {e}", serve.listen)))?;
@@ -228,9 +249,67 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
     if let Some(path) = running.setup_link().await? {
         println!("make the first operator: http://{address}{path}");
     }
+    if tenants.is_empty() {
+        println!("{NO_TENANT}");
+    }
     println!("ready http://{address}");
     running.serve(listener).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is possible where there is no tenant: making one is not yet.
+const NO_TENANT: &str = "there is no tenant yet: this version makes the demo's alone (--demo in another, empty data \
+    folder or database); operators make their own in the next";
+
+/// Makes the demo, unless it is there.
+async fn make_demo(app: &Arc<App>, serve: &Serve) -> Result<()> {
+    let given = serve.demo_password.as_deref().filter(|password| !password.is_empty());
+    let password = match given {
+        Some(password) => password.to_owned(),
+        None => crate::app::seal::random_text()?.chars().take(16).collect(),
+    };
+    let upstream = demo::Upstream {
+        api_key: serve.anthropic_api_key.clone().filter(|key| !key.is_empty()),
+        base_url: serve.anthropic_base_url.clone().filter(|url| !url.is_empty()),
+    };
+    let made = demo::create(app, &password, &upstream, crate::cx::now()).await.map_err(|error| {
+        match error.more.fields.first().filter(|field| field.pointer == "/password") {
+            Some(field) => {
+                let detail = format!("the password of TOLLGATE_DEMO_PASSWORD (--demo-password): {}", field.detail);
+                Error::new(Code::Internal, detail)
+            }
+            None => error,
+        }
+    })?;
+    match given {
+        None if made => println!("demo password: {password}"),
+        Some(_) if !made && !demo::is_password(app, &password).await? => tracing::warn!(
+            "the demo's accounts keep the password they were made with: TOLLGATE_DEMO_PASSWORD counts when the demo is \
+             made, in an empty database"
+        ),
+        None | Some(_) => {}
+    }
+    Ok(())
+}
+
+/// A tenant that was named and is not there is a slip, unless none is there yet.
+fn check_default_tenant(named: Option<&str>, tenants: &[String]) -> Result<()> {
+    match named {
+        Some(named) if tenants.is_empty() => {
+            tracing::warn!(
+                "the default tenant `{named}` is not there yet; until then requests without a tenant are the operators'"
+            );
+            Ok(())
+        }
+        Some(named) if !tenants.iter().any(|slug| slug == named) && named != PLATFORM => {
+            let detail = format!(
+                "there is no tenant `{named}` to be the default (TOLLGATE_DEFAULT_TENANT, --default-tenant); there is {}",
+                tenants.join(", ")
+            );
+            Err(Error::new(Code::Internal, detail))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The database with its counters brought up to the last event, and no gate running.
@@ -255,14 +334,25 @@ async fn doctor(doctor: &Doctor) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let violations = doctor::invariants(&db).await?;
-    for violation in &violations {
-        println!("{} {}", violation.invariant, violation.what);
-    }
     if violations.is_empty() {
-        println!("I2 I3 I14: no violation");
+        println!("no violation:");
+        for (name, meaning) in doctor::INVARIANTS {
+            println!("  {name}: {meaning}");
+        }
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} violations; `tollgate rebuild` restores counters from events", violations.len());
+    for (name, meaning) in doctor::INVARIANTS {
+        let mut of_it = violations.iter().filter(|violation| violation.invariant == name).peekable();
+        if of_it.peek().is_some() {
+            println!("{name} is violated: {meaning}");
+        }
+        for violation in of_it {
+            println!("  {}", violation.what);
+        }
+    }
+    let count = violations.len();
+    println!("{count} {}", if count == 1 { "violation" } else { "violations" });
+    println!("`tollgate rebuild` makes every counter anew from its events, which mends I2");
     Ok(ExitCode::FAILURE)
 }
 
@@ -278,9 +368,13 @@ async fn create_member(
     let settings = Settings { location: storage.location()?, data: storage.data.clone(), master_key, options };
     let running = start::start(&settings).await?;
     let app = running.app();
+    let tenants = setup::tenants(&app.db).await?;
     let found = app.tenants.by_slug(&app.db, &app.master, tenant).await?;
-    let tenant = found.ok_or_else(|| Error::new(Code::Internal, format!("there is no tenant `{tenant}`")))?;
-    if (role == Role::Operator) != (tenant.row.slug == crate::app::tenant::PLATFORM) {
+    let tenant = found.ok_or_else(|| {
+        let known: Vec<_> = std::iter::once(PLATFORM).chain(tenants.iter().map(String::as_str)).collect();
+        Error::new(Code::Internal, format!("there is no tenant `{tenant}`; there is {}", known.join(", ")))
+    })?;
+    if (role == Role::Operator) != (tenant.row.slug == PLATFORM) {
         let detail = "operators belong to the tenant `platform`, and everybody else to another: name it by --tenant";
         return Err(Error::new(Code::Internal, detail));
     }
@@ -288,6 +382,9 @@ async fn create_member(
     let user = setup::create_member(&cx, email, password, role).await?;
     drop(cx);
     println!("{} is {} of {}", user.email, user.role, tenant.row.slug);
+    if tenants.is_empty() {
+        println!("{NO_TENANT}");
+    }
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing_subscriber::EnvFilter;
 
 use crate::app::customer::Customers;
 use crate::app::fail_open::FailOpen;
@@ -49,9 +50,13 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How long background work may take to end after a stop.
 const ENDING: Duration = Duration::from_secs(20);
 
+/// Whether a text says what to log.
+pub fn is_filter(text: &str) -> bool {
+    EnvFilter::try_new(text).is_ok()
+}
+
 /// Starts logging.
 pub fn log(filter: &str, json: bool) {
-    use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     // A log that cannot be written, as on a full disk, is lost; to complain of it on stderr would panic whoever logs.
     let logs = tracing_subscriber::fmt().log_internal_errors(false);

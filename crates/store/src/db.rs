@@ -12,15 +12,18 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow}
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, FromRow, PgConnection, Postgres, Sqlite, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{Error, Result};
+use crate::patience::{Patience, START_PATIENCE};
 
 const READERS_MAX: u32 = 4;
 const POSTGRES_CONNECTIONS_MAX: u32 = 12;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// One attempt to connect at the start.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Older versions have a race that can corrupt the write-ahead log (RELIABILITY §0.9).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
@@ -70,11 +73,17 @@ pub(crate) struct SqliteDb {
 }
 
 impl Db {
-    /// Opens the database, brings its schema up to date, and refuses a SQLite file that another process has open.
+    /// Opens the database, brings its schema up to date, and refuses a SQLite file that another process has open. Waits
+    /// a while for a database that does not answer yet.
     pub async fn open(location: &Location) -> Result<Self> {
+        Self::open_within(location, START_PATIENCE).await
+    }
+
+    /// The same, with patience of the caller's own.
+    pub(crate) async fn open_within(location: &Location, patience: Duration) -> Result<Self> {
         match location {
-            Location::Sqlite(path) => open_sqlite(path).await,
-            Location::Postgres(url) => open_postgres(url).await,
+            Location::Sqlite(path) => open_sqlite(path, patience).await,
+            Location::Postgres(url) => open_postgres(url, patience).await,
         }
     }
 
@@ -338,7 +347,7 @@ impl Query {
     }
 }
 
-async fn open_sqlite(path: &Path) -> Result<Db> {
+async fn open_sqlite(path: &Path, patience: Duration) -> Result<Db> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|e| Error::Setup(format!("cannot make {}: {e}", folder.display())))?;
     }
@@ -358,12 +367,22 @@ async fn open_sqlite(path: &Path) -> Result<Db> {
     let first = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
     migrator(&SQLITE_TOKENS).run(&first).await?;
     first.close().await;
-    let pool = |max| SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIMEOUT);
-    let writer = pool(1).connect_with(options.clone()).await?;
-    let readers = pool(READERS_MAX).connect_with(options.pragma("query_only", "1")).await?;
+    let mut waiting = Patience::new(path.display().to_string(), patience);
+    let writer = sqlite_pool(1, &options, &mut waiting).await?;
+    let readers = sqlite_pool(READERS_MAX, &options.pragma("query_only", "1"), &mut waiting).await?;
     let turn = Arc::new(Mutex::new(()));
     let db = SqliteDb { path: path.to_owned(), readers, writer, turn, _process: process };
     Ok(Db { kind: Kind::Sqlite(Arc::new(db)) })
+}
+
+async fn sqlite_pool(max: u32, options: &SqliteConnectOptions, waiting: &mut Patience) -> Result<SqlitePool> {
+    loop {
+        let pool = SqlitePoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIMEOUT);
+        match pool.connect_with(options.clone()).await {
+            Ok(pool) => return Ok(pool),
+            Err(error) => waiting.again(error.into()).await?,
+        }
+    }
 }
 
 /// Takes the lock file beside the database, which names the process that has it.
@@ -390,20 +409,52 @@ fn lock_process(path: &Path) -> Result<std::fs::File> {
     Ok(file)
 }
 
-async fn open_postgres(url: &str) -> Result<Db> {
-    let options: PgConnectOptions = url.parse()?;
+async fn open_postgres(url: &str, patience: Duration) -> Result<Db> {
+    let unreadable = |error: sqlx::Error| Error::Setup(format!("the database URL cannot be read: {error}"));
+    let options: PgConnectOptions = url.parse().map_err(unreadable)?;
+    let place = format!("PostgreSQL at {}:{}", options.get_host(), options.get_port());
     let options = options.application_name("tollgate").options([
         ("synchronous_commit", "on"),
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "30s"),
     ]);
-    let pool = PgPoolOptions::new()
-        .max_connections(POSTGRES_CONNECTIONS_MAX)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
-        .await?;
+    let mut waiting = Patience::new(place.clone(), patience);
+    let pool = loop {
+        match postgres_pool(&options).await {
+            Ok(pool) => break pool,
+            Err(error) => waiting.again(error).await.map_err(|error| unreached(&place, error))?,
+        }
+    };
     migrator(&POSTGRES_TOKENS).run(&pool).await?;
     Ok(Db { kind: Kind::Postgres { pool, url: url.into() } })
+}
+
+async fn postgres_pool(options: &PgConnectOptions) -> Result<PgPool> {
+    // A connection alone says why it cannot be had; a pool only that it waited.
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
+    let connected = connected.map_err(|_| Error::Away("no answer in time".to_owned()))?;
+    // What is cut before the first word looks like a word that makes no sense.
+    let broken = |error: sqlx::Error| {
+        if let sqlx::Error::Protocol(cause) = &error { Error::Away(cause.clone()) } else { error.into() }
+    };
+    connected.map_err(broken)?.close().await?;
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
+    Ok(pool.connect_with(options.clone()).await?)
+}
+
+/// What to look at when a server cannot be used. Never names the password.
+fn unreached(place: &str, error: Error) -> Error {
+    match &error {
+        Error::Away(cause) => Error::Setup(format!(
+            "{place} does not answer ({cause}); check that it runs, that host and port in the database URL are right, \
+             and that this machine may reach it"
+        )),
+        Error::Driver(cause) => Error::Setup(format!(
+            "{place} does not let us in ({}); check user, password and database name in the database URL",
+            cause.as_database_error().map_or_else(|| cause.to_string(), |told| told.message().to_owned())
+        )),
+        Error::Full | Error::Busy(_) | Error::Conflict(_) | Error::Setup(_) | Error::Broken { .. } => error,
+    }
 }
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[

@@ -8,6 +8,13 @@ use crate::db::{Db, sql};
 use crate::error::Result;
 use crate::gate::holds_from_json;
 
+/// What is checked, in words.
+pub const INVARIANTS: [(&str, &str); 3] = [
+    ("I2", "every counter is the sum of its events"),
+    ("I3", "nothing is below zero, and nothing was admitted above the limit of its moment"),
+    ("I14", "what counters hold is what open reservations hold"),
+];
+
 /// Something that contradicts an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -31,6 +38,16 @@ struct BookRow {
 }
 
 impl BookRow {
+    /// What the counter says, beside what its events say.
+    fn disagreement(&self) -> Option<String> {
+        let counter = match (self.counter_used, self.counter_held) {
+            (Some(used), Some(held)) if (used, held) == (self.used, self.held) => return None,
+            (Some(used), Some(held)) => format!("the counter says {used} and {held}"),
+            (None, _) | (_, None) => "there is no counter".to_owned(),
+        };
+        Some(format!("{}: events say {} used and {} held, {counter}", self.name(), self.used, self.held))
+    }
+
     fn name(&self) -> String {
         let Self { tenant_id, customer_id, feature, source, period_start, .. } = self;
         format!("{tenant_id}/{customer_id}/{feature}/{source}/{period_start}")
@@ -48,17 +65,7 @@ pub async fn violations(db: &Db) -> Result<Vec<Violation>> {
             .await?;
     let mut held: BTreeMap<String, i64> = BTreeMap::new();
     for book in &books {
-        if book.counter_used != Some(book.used) || book.counter_held != Some(book.held) {
-            let what = format!(
-                "{}: events say {} used and {} held, the counter {:?} and {:?}",
-                book.name(),
-                book.used,
-                book.held,
-                book.counter_used,
-                book.counter_held
-            );
-            found.push(Violation { invariant: "I2", what });
-        }
+        found.extend(book.disagreement().map(|what| Violation { invariant: "I2", what }));
         if book.used < 0 || book.held < 0 {
             found.push(Violation { invariant: "I3", what: format!("{}: below zero", book.name()) });
         }
@@ -105,7 +112,11 @@ async fn reservations(db: &Db, mut held: BTreeMap<String, i64>) -> Result<Vec<Vi
     let wrong = held.into_iter().filter(|(_, rest)| *rest != 0);
     found.extend(wrong.map(|(name, rest)| Violation {
         invariant: "I14",
-        what: format!("{name}: {rest} more held than open reservations say"),
+        what: if rest > 0 {
+            format!("{name}: {rest} more held than open reservations say")
+        } else {
+            format!("{name}: {} less held than open reservations say", rest.saturating_neg())
+        },
     }));
     Ok(found)
 }

@@ -16,6 +16,7 @@ pub mod import;
 pub mod job;
 pub mod key;
 pub mod list;
+mod patience;
 pub mod revenue;
 pub mod rollup;
 pub mod secret;

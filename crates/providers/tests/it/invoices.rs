@@ -159,6 +159,39 @@ async fn short_notes_in_one_line() {
 }
 
 #[tokio::test]
+async fn an_item_in_a_sentence_is_called_by_its_own_words() {
+    for (sentence, description, quantity, price, amount) in [
+        // The README's.
+        (
+            "Invoice 2025-017 of 3 March 2025, 2 chairs at 120.00 EUR, total 240.00 EUR",
+            "chairs",
+            "2",
+            "120.00",
+            "240.00",
+        ),
+        ("Invoice 2025-017 for 3 oak tables at 400.00 EUR, total 1,200.00 EUR", "oak tables", "3", "400.00", "1200.00"),
+        ("Invoice INV-9, 4 May 2025, desk lamp 2 x 35.50 EUR = 71.00 EUR", "desk lamp", "2", "35.50", "71.00"),
+        ("Invoice INV-9: 5 x Site visit @ 80.00 = 400.00", "Site visit", "5", "80.00", "400.00"),
+        (
+            "Rechnung Nr. 2025-4 vom 3. März 2025, 10 Stühle je 59,90 EUR, gesamt 599,00 EUR",
+            "Stühle",
+            "10",
+            "59.90",
+            "599.00",
+        ),
+        ("Rechnung 77 über 2 Fenster zu 310,00 EUR, Summe 620,00 EUR", "Fenster", "2", "310.00", "620.00"),
+        // Where the words before the numbers are the item's they stay, commas and all.
+        ("Standing desk, oak: 4 at 479.00 EUR, total 1,916.00 EUR", "Standing desk, oak", "4", "479.00", "1916.00"),
+        ("Receipt printer, 2 x 100.00 EUR = 200.00 EUR", "Receipt printer", "2", "100.00", "200.00"),
+    ] {
+        let read = read(sentence).await;
+        let found = read.pointer("/lineItems/0").unwrap_or(&Value::Null);
+        let expected = item(description, Some(quantity), None, Some(price), amount);
+        assert_eq!(*found, expected, "{sentence}\n{read:#}");
+    }
+}
+
+#[tokio::test]
 async fn other_layouts() {
     let fields =
         read("Invoice #1234\nVendor: ACME Corp\nDate: 2025-01-10\nAmount: $1,500.00\nTax: $120.00\nTotal: $1,620.00")

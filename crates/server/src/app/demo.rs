@@ -99,6 +99,13 @@ pub async fn create(app: &Arc<App>, password: &str, upstream: &Upstream, now: Ti
     Ok(true)
 }
 
+/// Whether the demo's accounts have a password.
+pub async fn is_password(app: &App, password: &str) -> Result<bool> {
+    let operator = store::user::find_by_email(&app.db, &setup::platform(), OPERATOR).await?;
+    let stored = operator.as_ref().map(|user| user.password_hash.as_str());
+    app.passwords.verify(password, stored).await
+}
+
 async fn tenant(
     app: &Arc<App>,
     catalog: &str,

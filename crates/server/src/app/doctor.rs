@@ -1,6 +1,7 @@
 //! The books, checked: every counter is computed again from its events.
 
 use store::db::Db;
+pub use store::doctor::INVARIANTS;
 use store::doctor::Violation;
 
 use crate::error::Result;

@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::id::{TenantId, UserId};
 use domain::permission::Role;
 use domain::time::Timestamp;
-use store::db::Db;
+use store::db::{Db, Tx};
 use store::tenant::TenantRow;
 use store::user::UserRow;
 
@@ -42,6 +42,12 @@ pub async fn ensure_platform(db: &Db, now: Timestamp) -> Result<()> {
     }
 }
 
+/// The names of all tenants besides the reserved one, oldest first.
+pub async fn tenants(db: &Db) -> Result<Vec<String>> {
+    let rows = store::tenant::list(db).await?;
+    Ok(rows.into_iter().map(|row| row.slug).filter(|slug| slug != PLATFORM).collect())
+}
+
 /// A tenant without anything.
 pub fn blank_tenant(id: TenantId, slug: &str, name: &str, now: Timestamp) -> TenantRow {
     TenantRow {
@@ -72,6 +78,7 @@ pub async fn master_key(
     demo: bool,
     now: Timestamp,
 ) -> Result<MasterKey> {
+    refuse_other_mode(db, from_environment.is_some(), demo).await?;
     let bytes = match from_environment {
         Some(text) => from_hex(text).ok_or_else(|| {
             Error::new(Code::Internal, "TOLLGATE_MASTER_KEY must be 64 hexadecimal digits (32 bytes).")
@@ -89,6 +96,30 @@ pub async fn master_key(
         return Err(Error::new(Code::Internal, detail));
     }
     Ok(master)
+}
+
+/// The demo keeps a key of its own in its database: which of the two a database is must be said at its start. Told
+/// before any key is made.
+async fn refuse_other_mode(db: &Db, has_key: bool, demo: bool) -> Result<()> {
+    let Some(check) = store::secret::find(db, &platform(), KEY_CHECK).await? else { return Ok(()) };
+    let kept = store::secret::find(db, &platform(), DEMO_MASTER_KEY).await?.and_then(|text| from_hex(&text));
+    let master = kept.map(|bytes| MasterKey::new(&bytes)).transpose()?;
+    let by_demo = master.is_some_and(|key| key.open(&platform(), KEY_CHECK, &check).as_deref() == Some(CHECK_TEXT));
+    let elsewhere = "or name another place by --data or --database-url";
+    let detail = match (has_key, demo, by_demo) {
+        (false, false, true) => {
+            format!(
+                "this database was made by the demo: start it with --demo (TOLLGATE_DEMO=true), {elsewhere} to begin without the demo"
+            )
+        }
+        (false, true, false) => {
+            format!(
+                "this database was not made by the demo: start it without --demo (TOLLGATE_DEMO), {elsewhere} for the demo"
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(Code::Internal, detail))
 }
 
 async fn demo_key(db: &Db, now: Timestamp) -> Result<Vec<u8>> {
@@ -166,7 +197,7 @@ pub async fn use_setup_link(cx: &Cx, secret: &str, email: &str, password: &str) 
     if !store::secret::remove(&mut tx, &platform(), SETUP_LINK).await? {
         return Err(wrong());
     }
-    store::user::insert(&mut tx, &platform(), &user, cx.now).await?;
+    insert_user(&mut tx, (&platform(), PLATFORM), &user, cx.now).await?;
     Ok(tx.commit().await?)
 }
 
@@ -183,11 +214,21 @@ pub async fn new_user(cx: &Cx, email: &str, password: &str, role: Role) -> Resul
     })
 }
 
+async fn insert_user(tx: &mut Tx, (tenant, slug): (&TenantId, &str), user: &UserRow, now: Timestamp) -> Result<()> {
+    match store::user::insert(tx, tenant, user, now).await {
+        Err(store::error::Error::Conflict(_)) => {
+            let detail = format!("{} exists already in {slug}; choose another address.", user.email);
+            Err(Error::new(Code::Taken, detail))
+        }
+        inserted => Ok(inserted?),
+    }
+}
+
 /// Makes a member of the tenant, from the command line.
 pub async fn create_member(cx: &Cx, email: &str, password: &str, role: Role) -> Result<UserRow> {
     let user = new_user(cx, email, password, role).await?;
     let mut tx = cx.app.db.begin().await?;
-    store::user::insert(&mut tx, cx.tenant.id(), &user, cx.now).await?;
+    insert_user(&mut tx, (cx.tenant.id(), &cx.tenant.row.slug), &user, cx.now).await?;
     let after = serde_json::json!({ "role": user.role });
     let change =
         super::audit::Change { action: "member.created", target: &user.user_id, before: None, after: Some(after) };

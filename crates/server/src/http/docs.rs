@@ -23,7 +23,11 @@ impl Modify for Security {
         let components = document.components.get_or_insert_default();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        let cookie = ApiKey::Cookie(ApiKeyValue::new(super::auth::cookie_name(false)));
+        let (tls, plain) = (super::auth::cookie_name(false), super::auth::cookie_name(true));
+        let described = format!(
+            "For pages of this server. A server on plain http of this machine calls it `{plain}`, since browsers take `{tls}` over TLS alone."
+        );
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description(tls, &described));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
     }
 }
@@ -118,7 +122,8 @@ pub async fn problem(Path(code): Path<String>) -> Result<Response, Failed> {
     Ok(whole(title, &text))
 }
 
-fn whole(title: &str, body: &str) -> Response {
+/// A plain page that needs nothing besides itself.
+pub fn whole(title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{}</title><style>{STYLE}</style><body>{body}",
         escape(title)

@@ -134,6 +134,7 @@ fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
         .route("/api/docs", get(docs::page))
         .route("/problems/{code}", get(docs::problem))
         .route("/assets/{*path}", get(page::asset))
+        .route("/robots.txt", get(page::robots))
         .method_not_allowed_fallback(|| async {
             Failed::from(Error::new(Code::MethodNotAllowed, "See /api/docs for what can be done here."))
         })

@@ -6,6 +6,7 @@ use rust_embed::RustEmbed;
 use serde_json::json;
 
 use super::auth::Anyone;
+use super::docs;
 use super::problem::Failed;
 use super::session::{TenantBody, caller};
 use crate::app::{demo, seal};
@@ -56,16 +57,56 @@ fn media_type(path: &str) -> &'static str {
     }
 }
 
+/// The pages of the portal; `*` stands for one name. The admin's are its own business.
+const PAGES: [&str; 5] = ["/", "/sign-in", "/setup", "/playground", "/playground/*"];
+
+fn is_admin(path: &str) -> bool {
+    path == "/admin" || path.starts_with("/admin/")
+}
+
+fn is_page(path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let fits = |page: &&str| {
+        let (mut wanted, mut given) = (page.trim_end_matches('/').split('/'), path.split('/'));
+        let same = wanted.by_ref().zip(given.by_ref()).all(|(wanted, given)| wanted == "*" || wanted == given);
+        same && page.trim_end_matches('/').matches('/').count() == path.matches('/').count()
+    };
+    is_admin(path) || PAGES.iter().any(fits)
+}
+
+/// What crawlers may read: pages, but nothing of the API.
+pub async fn robots() -> &'static str {
+    "User-agent: *\nDisallow: /api/\nDisallow: /admin\n"
+}
+
+/// A page for a browser, a problem for everybody else.
+fn missing(cx: &Cx, headers: &HeaderMap) -> Result<Response, Failed> {
+    let reads_pages = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if !reads_pages {
+        return Err(Error::new(Code::NotFound, "There is no such page; the API is described at /api/docs.").into());
+    }
+    let text = "<h1>There is no such page</h1><p>Check the address, or go to the <a href=\"/\">start page</a>.</p>";
+    let mut response = docs::whole(&cx.tenant.brand().name, text);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    Ok(response)
+}
+
 /// Every other path: a page of the portal or the admin, unless it looks like the API.
-pub async fn page(Anyone(cx): Anyone, method: Method, uri: Uri) -> Result<Response, Failed> {
+pub async fn page(Anyone(cx): Anyone, method: Method, uri: Uri, headers: HeaderMap) -> Result<Response, Failed> {
     let path = uri.path();
     if path.starts_with("/api") || path.starts_with("/v1") {
         return Err(Error::new(Code::NotFound, "See /api/docs for what there is.").into());
     }
+    if !is_page(path) {
+        return missing(&cx, &headers);
+    }
     if !matches!(method, Method::GET | Method::HEAD) {
         return Err(Error::new(Code::MethodNotAllowed, "Pages can only be read; the API is under /api.").into());
     }
-    let file = if path == "/admin" || path.starts_with("/admin/") { "admin.html" } else { "index.html" };
+    let file = if is_admin(path) { "admin.html" } else { "index.html" };
     let Some(html) = Assets::get(file).and_then(|file| String::from_utf8(file.data.into_owned()).ok()) else {
         let text = "The dashboards are not part of this build. Run `make build` (Node is needed) and start again.\n";
         return Ok((StatusCode::SERVICE_UNAVAILABLE, text).into_response());
@@ -104,4 +145,38 @@ async fn boot(cx: &Cx, nonce: &str) -> Result<String, Failed> {
     });
     // Inside a script element only `<` could end it.
     Ok(boot.to_string().replace('<', "\\u003c"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_known_by_its_whole_path() {
+        for page in [
+            "/",
+            "/sign-in",
+            "/setup",
+            "/playground",
+            "/playground/",
+            "/playground/invoice-ocr",
+            "/admin",
+            "/admin/x/y",
+        ] {
+            assert!(is_page(page), "{page}");
+        }
+        for other in ["/nope", "/sign-in/x", "/playground/a/b", "/administrator", "/favicon.ico", "//", "/index.html"] {
+            assert!(!is_page(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn every_route_of_the_portal_is_a_page() {
+        let router = include_str!("../../../../web/app/src/portal/router.tsx");
+        let paths: Vec<_> = router.split("path: \"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+        assert!(paths.len() >= PAGES.len(), "{paths:?}");
+        for path in paths {
+            assert!(is_page(&path.replace('$', "")), "{path} of the router is not among the pages");
+        }
+    }
 }

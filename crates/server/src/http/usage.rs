@@ -62,9 +62,21 @@ pub struct ReserveBody {
 pub struct SettleBody {
     #[schema(value_type = String, example = "rsv_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     reservation: ReservationId,
-    /// The real amounts, 0 included; what is not named is given back.
+    /// The real amounts; what is not named is given back.
     #[serde(deserialize_with = "super::body::objects")]
-    items: Vec<ItemBody>,
+    items: Vec<UsedBody>,
+}
+
+/// What was really used of a feature.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsedBody {
+    /// The feature's key; `-` reads as `_`.
+    #[schema(value_type = String, example = "invoice_ocr")]
+    feature: FeatureKey,
+    /// Units; 0 gives all of it back.
+    #[schema(example = 2, minimum = 0)]
+    amount: i64,
 }
 
 /// A reservation to give back.

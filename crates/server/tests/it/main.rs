@@ -8,6 +8,7 @@ mod analytics;
 mod anthropic;
 mod auth;
 mod client;
+mod command_line;
 mod customers;
 mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
@@ -15,6 +16,7 @@ mod fake;
 mod found;
 mod gate;
 mod granted;
+mod harness;
 mod holds;
 mod impersonate;
 mod import;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::sql::execute;
+use super::support::document::DOCUMENT;
 use super::support::{Answer, Database, Server, on_both};
 
 /// The names in a list.
@@ -255,4 +256,94 @@ fn nobody_is_told_to_wait_for_more_than_there_ever_is() {
         assert_eq!(json!(plans(&more)), json!(["professional", "enterprise"]));
         assert_eq!(json!(plans(&ask(914).await)), json!(["enterprise"]), "87 and 914 are more than 1,000");
     });
+}
+
+#[test]
+fn what_is_no_page_is_not_found() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let get = async |path: &str, accept: &str| {
+            server.send(server.request(reqwest::Method::GET, path, "").header("accept", accept)).await
+        };
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for path in ["/nope", "/sign-in/nope", "/playground/a/b", "/favicon.ico", "/index.html", "/wp-login.php"] {
+            let page = get(path, browser).await;
+            page.assert_ok(404);
+            assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+            assert!(page.text.contains("There is no such page") && page.text.contains("<a href=\"/\">"), "{page:?}");
+            assert!(page.text.contains("HaliSoft") && !page.text.contains("Tollgate"), "{page:?}");
+            for accept in ["*/*", "application/json", "image/avif,image/webp,*/*"] {
+                get(path, accept).await.assert_problem(404, "not-found");
+            }
+        }
+        for path in ["/", "/sign-in", "/setup?token=x", "/playground/invoice-ocr", "/admin", "/admin/plans"] {
+            let page = get(path, browser).await;
+            assert_ne!(page.status, 404, "{path}: {page:?}");
+        }
+        let robots = get("/robots.txt", "*/*").await;
+        robots.assert_ok(200);
+        assert_eq!(robots.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert!(robots.text.starts_with("User-agent: *\n"), "{robots:?}");
+    });
+}
+
+#[test]
+fn a_key_runs_a_component_for_the_customer_that_it_names() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let key = server.key(&["customers:write", "usage:read", "ai:run"]).await;
+        for name in ["acme", "other"] {
+            server.customer(&key, name, "starter").await;
+        }
+        let run = async |query: &str, header: Option<&str>| {
+            let path = format!("/api/ai/risk-assessment/assess{query}");
+            let request = server.request(reqwest::Method::POST, &path, &key);
+            let request = header.into_iter().fold(request, |request, name| request.header("x-customer", name));
+            server.send(request.json(&json!({ "description": "We pay one supplier in advance." }))).await
+        };
+        run("?customer=acme", None).await.assert_ok(200);
+        run("", Some("acme")).await.assert_ok(200);
+        run("?customer=acme", Some("other")).await.assert_ok(200);
+        assert_eq!(server.quota_of(&key, "acme", "risk_assessment").await["used"], 3);
+        assert_eq!(server.quota_of(&key, "other", "risk_assessment").await["used"], 0);
+        run("", None).await.assert_field("/customer");
+    });
+}
+
+#[test]
+fn who_lacks_the_permission_does_not_learn_what_exists() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let key = server.key(&["usage:write", "customers:write"]).await;
+        let made = server.post("/api/customers", &key, json!({ "externalId": "acme", "plan": "starter" })).await;
+        made.assert_ok(201);
+        let poor = server.key(&["tokens:mint"]).await;
+        for path in ["/api/customers/NAME", "/api/usage?customer=NAME", "/api/ai/NAME/analyze", "/api/admin/keys/NAME"]
+        {
+            let mut told = Vec::new();
+            for name in ["acme", "nobody"] {
+                let method = match path.split('/').nth(2) {
+                    Some("ai") => reqwest::Method::POST,
+                    Some("admin") => reqwest::Method::DELETE,
+                    _ => reqwest::Method::GET,
+                };
+                let request = server.request(method, &path.replace("NAME", name), &poor);
+                let refused = server.send(request.json(&json!({}))).await;
+                refused.assert_problem(403, "forbidden");
+                told.push(refused.text_at("/detail"));
+            }
+            assert_eq!(told.first(), told.last(), "{path}");
+        }
+    });
+}
+
+#[test]
+fn the_document_says_what_is_taken() {
+    let schema = |name: &str| DOCUMENT["components"]["schemas"][name].clone();
+    let least = |name: &str| schema(name)["properties"]["amount"]["minimum"].clone();
+    assert_eq!(schema("SettleBody")["properties"]["items"]["items"]["$ref"], "#/components/schemas/UsedBody");
+    assert_eq!(json!([least("UsedBody"), least("ItemBody")]), json!([0, 1]));
+    let cookie = &DOCUMENT["components"]["securitySchemes"]["cookie"];
+    assert_eq!(cookie["name"], "__Host-tg_session");
+    assert!(cookie["description"].as_str().is_some_and(|text| text.contains("`tg_session`")), "{cookie}");
 }

@@ -2,10 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 use std::io::{BufRead as _, BufReader};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 #[path = "document.rs"]
@@ -28,14 +30,8 @@ pub enum Database {
 /// Runs a test body on SQLite, and on PostgreSQL when `TEST_POSTGRES_URL` names a server. With `REQUIRE_POSTGRES=1` a
 /// missing server fails the test instead of leaving half of it out.
 pub fn on_both<F: Future<Output = ()>>(body: impl Fn(Database) -> F) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        body(Database::Sqlite).await;
-        if let Some(database) = fresh_postgres().await {
-            body(database.clone()).await;
-            drop_postgres(&database).await;
-        }
-    });
+    on_sqlite(|| body(Database::Sqlite));
+    on_postgres(body);
 }
 
 /// Runs a test body once on SQLite.
@@ -43,17 +39,20 @@ pub fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(body());
 }
 
-/// Runs a test body once on PostgreSQL, if there is one.
+/// Runs a test body once on PostgreSQL, if there is one. Its database is dropped also when the body fails.
 pub fn on_postgres<F: Future<Output = ()>>(body: impl FnOnce(Database) -> F) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(async {
-        if let Some(database) = fresh_postgres().await {
-            body(database.clone()).await;
-            drop_postgres(&database).await;
+        let Some(database) = fresh_postgres().await else { return };
+        let ended = AssertUnwindSafe(body(database.clone())).catch_unwind().await;
+        drop_postgres(&database).await;
+        if let Err(failure) = ended {
+            std::panic::resume_unwind(failure);
         }
     });
 }
 
-fn variable(name: &str) -> Option<String> {
+/// A variable of the environment; none when it is empty.
+pub fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests are told where PostgreSQL is")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

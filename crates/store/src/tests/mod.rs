@@ -13,6 +13,7 @@ mod job;
 mod model;
 mod races;
 mod revenue;
+mod start;
 mod statements;
 mod tls;
 mod usage;

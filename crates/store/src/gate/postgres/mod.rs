@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::record::{Clock, Ids};
 use super::{Answer, BATCH_OPERATIONS_MAX, Change, Committed, Operation, Waiting};
 use crate::error::{Error, Result};
+use crate::patience::{Patience, START_PATIENCE};
 use batch::{Batch, Loaded};
 use needs::Needs;
 use rows::Place;
@@ -56,7 +57,13 @@ pub(super) async fn start(
     clock: Clock,
 ) -> Result<i64> {
     let link = link(url)?;
-    let session = Session::open(&link).await.map_err(Failure::into_error)?;
+    let mut patience = Patience::new("the gate's connection to PostgreSQL".to_owned(), START_PATIENCE);
+    let session = loop {
+        match Session::open(&link).await {
+            Ok(session) => break session,
+            Err(failure) => patience.again(failure.into_error()).await?,
+        }
+    };
     let node = add_node(&session, clock()).await.map_err(Failure::into_error)?;
     let worker = Worker { link, node, seq: 0, ids: Ids::new(clock, None), feed };
     tokio::runtime::Handle::current().spawn(async move {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::super::dates::{self, Order};
 use super::super::decimal::Decimal;
 use super::super::numbers::Found;
 use super::super::text::{clip, fold, squeeze};
 use super::Item;
-use super::labels::{Found as LabelFound, Label};
+use super::labels::{Found as LabelFound, Label, Table};
 use super::page::{Line, Page};
 
 const ITEMS_MAX: usize = 500;
@@ -28,6 +29,23 @@ const HEADS: [(Column, &str); 6] = [
 ];
 
 const UNITS: &str = "h hr hrs hour hours std std. stunde stunden day days tag tage pcs pc piece pieces stk stk. stück st ea each unit units kg g t l m m2 m² km month months monat monate year years jahr jahre license licenses licence licences lizenz lizenzen user users seat seats box boxes pack packs paket pakete set sets psch pauschal pauschale week weeks woche wochen gb tb";
+
+/// Words that tie a text to its numbers and say nothing by themselves.
+const TIES: [&str; 9] = ["x", "X", "of", "à", "at", "zu", "je", "a", "per"];
+/// Words after which a sentence says what was bought.
+const CLAUSE_WORDS: [&str; 8] = ["for", "and", "plus", "with", "für", "und", "über", "mit"];
+/// What stands in a sentence about the invoice before its items.
+const ABOUT_THE_INVOICE: [Label; 9] = [
+    Label::Title,
+    Label::Number,
+    Label::IssueDate,
+    Label::DueDate,
+    Label::Terms,
+    Label::Seller,
+    Label::Buyer,
+    Label::Currency,
+    Label::Other,
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
@@ -242,14 +260,16 @@ fn bare(line: &Line, numbers: &[Found]) -> Option<Item> {
 fn item(text: &str, quantity: Option<&Found>, price: Option<&Found>, amount: Option<&Found>) -> Item {
     let used = [quantity, price, amount];
     let first = used.iter().flatten().map(|found| found.start).min().unwrap_or(text.len());
-    let before = description(text.get(..first).unwrap_or_default());
+    let before = text.get(..first).unwrap_or_default();
     let after = quantity.map_or(text.len(), |found| found.end);
     let next =
         used.iter().flatten().map(|found| found.start).filter(|start| *start >= after).min().unwrap_or(text.len());
     let between = text.get(after..next).unwrap_or_default();
     let (unit, rest) = unit(between);
-    let letters = |text: &str| text.chars().any(char::is_alphabetic);
-    let description = if letters(&before) { before } else { description(&rest) };
+    let named = |text: &str| text.chars().any(char::is_alphabetic) && !TIES.contains(&text);
+    let (own, counted) = (description(own_words(before)), description(&rest));
+    // In "…, 2 chairs at 120.00" the words behind the quantity say what is counted.
+    let description = if named(&counted) && (begins_clause(before) || !named(&own)) { counted } else { own };
     let value = |found: Option<&Found>| found.map(|found| found.value);
     Item {
         description: clip(&description, DESCRIPTION_CHARS_MAX),
@@ -258,6 +278,37 @@ fn item(text: &str, quantity: Option<&Found>, price: Option<&Found>, amount: Opt
         unit_price: value(price),
         amount: value(amount),
     }
+}
+
+/// Whether what follows begins anew: a part of a sentence, or what an invoice is for.
+fn begins_clause(before: &str) -> bool {
+    let before = before.trim_end();
+    let last = fold(before.rsplit(' ').next().unwrap_or_default());
+    before.ends_with([',', ';', ':', '.', '–', '—']) || CLAUSE_WORDS.contains(&last.as_str())
+}
+
+/// The words before an item's numbers without those that speak of the invoice: "Invoice 17 of 3 March 2025, chairs".
+fn own_words(before: &str) -> &str {
+    let table = Table::new();
+    let leads = |clause: &str, labels: &[Label]| {
+        let blanks = clause.len().saturating_sub(clause.trim_start().len());
+        table.find(clause).first().is_some_and(|found| found.start == blanks && labels.contains(&found.label))
+    };
+    if !leads(before, &[Label::Title, Label::Number]) {
+        return before;
+    }
+    let mut rest = before;
+    while leads(rest, &ABOUT_THE_INVOICE) || dates::find(clause(rest), Order::Unknown).is_some() {
+        match rest.split_once([',', ';', ':']) {
+            Some((_, after)) if after.contains(char::is_alphabetic) => rest = after,
+            _ => return before,
+        }
+    }
+    rest
+}
+
+fn clause(text: &str) -> &str {
+    text.split([',', ';', ':']).next().unwrap_or_default()
 }
 
 /// The unit that stands right behind a quantity, and the text without it.
