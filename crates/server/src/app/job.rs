@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::usage;
+use super::{audit, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -26,7 +26,7 @@ const FOLLOW_REST: u32 = 12;
 const FOLLOW_RUN: Duration = Duration::from_secs(20);
 /// How long batch rows are kept for listeners that come back, in seconds.
 const BATCHES_KEPT_SECONDS: i64 = 3_600;
-/// How long idempotency keys and explanations are kept, in seconds: 35 days.
+/// How long idempotency keys are kept, in seconds: 35 days.
 const KEYS_KEPT_SECONDS: i64 = 35 * 86_400;
 
 /// Everything that can be scheduled; the `match` in [`perform`] is the registry.
@@ -38,16 +38,19 @@ enum Job {
     FollowCounters,
     /// Drop what is only kept for a while.
     DropExpired,
+    /// Give new entries of the audit trail their places in it.
+    SealAudit,
 }
 
 impl Job {
-    const ALL: [Self; 3] = [Self::ExpireReservations, Self::FollowCounters, Self::DropExpired];
+    const ALL: [Self; 4] = [Self::ExpireReservations, Self::FollowCounters, Self::DropExpired, Self::SealAudit];
 
     const fn name(self) -> &'static str {
         match self {
             Self::ExpireReservations => "expire_reservations",
             Self::FollowCounters => "follow_counters",
             Self::DropExpired => "drop_expired",
+            Self::SealAudit => "seal_audit",
         }
     }
 
@@ -55,7 +58,7 @@ impl Job {
     const fn every_seconds(self) -> i64 {
         match self {
             Self::ExpireReservations => 5,
-            Self::FollowCounters => 2,
+            Self::FollowCounters | Self::SealAudit => 2,
             Self::DropExpired => 600,
         }
     }
@@ -115,6 +118,7 @@ async fn perform(app: &Arc<App>, job: Job, now: Timestamp) -> Result<()> {
         Job::ExpireReservations => expire_reservations(app).await,
         Job::FollowCounters => follow_counters(app).await,
         Job::DropExpired => drop_expired(app, now).await,
+        Job::SealAudit => audit::chain::seal(app, now).await,
     }
 }
 
@@ -145,6 +149,13 @@ async fn follow_counters(app: &App) -> Result<()> {
 }
 
 async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
+    for row in store::tenant::list(&app.db).await? {
+        let tenant = app.tenants.fresh(&app.db, &app.master, &row.id()).await?;
+        let before = now.plus_seconds(-tenant.settings().decision_days.saturating_mul(86_400));
+        let mut tx = app.db.begin().await?;
+        store::usage::drop_decisions(&mut tx, tenant.id(), before).await?;
+        tx.commit().await?;
+    }
     let mut tx = app.db.begin().await?;
     store::usage::drop_old_batches(&mut tx, now.plus_seconds(-BATCHES_KEPT_SECONDS)).await?;
     store::usage::drop_expired(&mut tx, now, now.plus_seconds(-KEYS_KEPT_SECONDS)).await?;

@@ -34,7 +34,21 @@ macro_rules! require {
     )*};
 }
 
-require!(SignedIn, UsageWrite, UsageCorrect, UsageRead, AiRun, CustomersWrite, TokensMint, KeysWrite);
+require!(
+    SignedIn,
+    UsageWrite,
+    UsageCorrect,
+    UsageRead,
+    AiRun,
+    CustomersWrite,
+    TokensMint,
+    KeysWrite,
+    AuditRead,
+    SettingsWrite,
+    MembersWrite,
+    CustomersRead,
+    CustomersManage,
+);
 
 /// The context of a caller who has a permission.
 pub struct Authed<P>(pub Cx, PhantomData<P>);
@@ -51,7 +65,7 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
-        let cx = identify(app, parts).await?;
+        let mut cx = identify(app, parts).await?;
         if cx.actor == Actor::Anonymous {
             return Err(Error::new(
                 Code::Unauthenticated,
@@ -60,7 +74,10 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
             .into());
         }
         if !cx.actor.has(P::PERMISSION) {
-            return Err(forbidden(P::PERMISSION).into());
+            // A role that was raised on another node holds here as well.
+            let actor = session::as_of_now(app, cx.tenant.id(), &cx.actor, now()).await?;
+            let raised = actor.filter(|actor| actor.has(P::PERMISSION));
+            cx.actor = raised.ok_or_else(|| forbidden(P::PERMISSION))?;
         }
         Ok(Self(cx, PhantomData))
     }

@@ -103,7 +103,7 @@ pub async fn history(cx: Authed<UsageRead>, Query(query): Query<HistoryQuery>) -
 }
 
 /// An instant of the query: a time, or a date for its midnight in the tenant's zone.
-fn instant(cx: &Cx, name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
+pub fn instant(cx: &Cx, name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
     let wrong = |_| {
         let detail = "write a date such as 2026-11-22, or a time such as 2026-11-22T10:00:00Z";
         Error::parameter(name, detail)

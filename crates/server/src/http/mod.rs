@@ -1,6 +1,7 @@
 //! The route table and its limits.
 
 mod ai;
+mod audit;
 mod auth;
 mod body;
 mod customer;
@@ -8,6 +9,7 @@ mod decision;
 mod docs;
 mod edge;
 mod etag;
+mod export;
 mod health;
 mod history;
 mod key;
@@ -79,6 +81,10 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(ai::components))
         .routes(routes!(key::create, key::list))
         .routes(routes!(key::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::get))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
