@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod color;
 pub mod entitlement;
 pub mod gauge;
 pub mod id;

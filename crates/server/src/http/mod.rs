@@ -22,6 +22,7 @@ mod problem;
 mod realtime;
 mod retry;
 mod session;
+mod setting;
 mod usage;
 mod wire;
 mod words;
@@ -85,6 +86,8 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(audit::export))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::get))
+        .routes(routes!(setting::settings, setting::update_settings))
+        .routes(routes!(setting::branding, setting::update_branding))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
