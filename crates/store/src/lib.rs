@@ -12,6 +12,7 @@ pub mod gate;
 pub mod job;
 pub mod key;
 pub mod list;
+pub mod member;
 pub mod rollup;
 pub mod secret;
 pub mod subscription;

@@ -17,6 +17,7 @@ pub mod file;
 pub mod idempotency;
 pub mod job;
 pub mod key;
+pub mod member;
 pub mod password;
 pub mod patch;
 pub mod refusal;

@@ -14,6 +14,7 @@ mod health;
 mod history;
 mod key;
 mod list;
+mod member;
 mod names;
 mod page;
 mod params;
@@ -60,7 +61,7 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(session::register))
         .routes(routes!(session::refresh))
         .routes(routes!(session::logout))
-        .routes(routes!(session::setup))
+        .routes(routes!(session::set_up))
         .routes(routes!(session::me))
         .routes(routes!(usage::consume))
         .routes(routes!(usage::check))
@@ -86,6 +87,8 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(audit::export))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::get))
+        .routes(routes!(member::list, member::create))
+        .routes(routes!(member::get, member::update, member::remove))
         .routes(routes!(setting::settings, setting::update_settings))
         .routes(routes!(setting::branding, setting::update_branding))
         .routes(routes!(realtime::ticket))
