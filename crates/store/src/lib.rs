@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod contact;
 pub mod creation;
 pub mod customer;
 pub mod db;

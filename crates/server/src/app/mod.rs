@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cache;
 pub mod canonical;
 pub mod component;
+pub mod contact;
 pub mod cost;
 pub mod creation;
 pub mod customer;

@@ -4,6 +4,7 @@ mod ai;
 mod audit;
 mod auth;
 mod body;
+mod contact;
 mod customer;
 mod decision;
 mod docs;
@@ -91,6 +92,9 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(member::get, member::update, member::remove))
         .routes(routes!(setting::settings, setting::update_settings))
         .routes(routes!(setting::branding, setting::update_branding))
+        .routes(routes!(contact::create))
+        .routes(routes!(contact::list))
+        .routes(routes!(contact::get, contact::update))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
