@@ -19,6 +19,7 @@ mod member;
 mod names;
 mod page;
 mod params;
+mod permission;
 mod plan;
 mod problem;
 mod realtime;
@@ -95,6 +96,7 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(contact::create))
         .routes(routes!(contact::list))
         .routes(routes!(contact::get, contact::update))
+        .routes(routes!(permission::list))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))

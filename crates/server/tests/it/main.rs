@@ -5,8 +5,10 @@
 
 mod ai;
 mod anthropic;
+mod audit;
 mod auth;
 mod client;
+mod contact;
 mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
 mod fake;
@@ -16,11 +18,14 @@ mod granted;
 mod holds;
 mod input;
 mod key;
+mod member;
 mod nodes;
 mod openapi;
 mod operate;
+mod permission;
 mod realtime;
 mod refusal;
+mod setting;
 mod setup;
 mod sql;
 mod strict;
