@@ -144,6 +144,9 @@ enum AuditCommand {
         /// The key that the entries were written with; the data folder's otherwise.
         #[arg(long, env = "TOLLGATE_MASTER_KEY", hide_env_values = true)]
         master_key: Option<String>,
+        /// An earlier head of the tenant's trail, kept from the log or an earlier check, as SEQ:HASH.
+        #[arg(long, requires = "tenant", value_parser = |text: &str| audit::chain::kept_head(text).ok_or("write it as SEQ:HASH"))]
+        head: Option<(i64, String)>,
     },
 }
 
@@ -187,8 +190,8 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
             println!("{counters} counters restored from their events");
             Ok(ExitCode::SUCCESS)
         }
-        Command::Audit(AuditCommand::Verify { storage, tenant, master_key }) => {
-            verify_audit(&storage, tenant.as_deref(), master_key.as_deref()).await
+        Command::Audit(AuditCommand::Verify { storage, tenant, master_key, head }) => {
+            verify_audit(&storage, (tenant.as_deref(), head), master_key.as_deref()).await
         }
         Command::Openapi => {
             print!("{}", http::openapi());
@@ -292,7 +295,11 @@ async fn doctor(doctor: &Doctor) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-async fn verify_audit(storage: &Storage, slug: Option<&str>, master_key: Option<&str>) -> Result<ExitCode> {
+async fn verify_audit(
+    storage: &Storage,
+    (slug, kept): (Option<&str>, Option<(i64, String)>),
+    master_key: Option<&str>,
+) -> Result<ExitCode> {
     let db = existing(storage).await?;
     let (master, of_demo) = setup::known_master_key(&db, &storage.data, master_key).await?;
     if of_demo {
@@ -305,7 +312,7 @@ async fn verify_audit(storage: &Storage, slug: Option<&str>, master_key: Option<
     }
     let mut findings = 0;
     for row in wanted {
-        let report = audit::chain::verify(&db, &master, &row.id(), crate::cx::now()).await?;
+        let report = audit::chain::verify(&db, &master, &row.id(), (kept.clone(), crate::cx::now())).await?;
         println!("{}", audit::chain::told(&row.slug, &report));
         findings += report.findings.len();
     }

@@ -1,10 +1,25 @@
 -- The audit trail as a chain per tenant, members by invitation, and requests to sales.
 
--- `mac` is the writer's code; the rest is the entry's place in its tenant's chain, which it gets soon after.
-ALTER TABLE audit_entry ADD COLUMN mac TEXT;
-ALTER TABLE audit_entry ADD COLUMN seq BIGINT;
-ALTER TABLE audit_entry ADD COLUMN prev_hash TEXT;
-ALTER TABLE audit_entry ADD COLUMN hash TEXT;
+-- `mac` is the writer's code; what follows is the entry's place in its tenant's chain, which it gets soon after. No
+-- release has had entries without a code, and to take them over would be a way to forge some.
+DROP TABLE audit_entry;
+CREATE TABLE audit_entry (
+  tenant_id TEXT NOT NULL,
+  audit_id TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  target TEXT NOT NULL,
+  before TEXT,
+  after TEXT,
+  request_id TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  mac TEXT NOT NULL,
+  seq BIGINT,
+  prev_hash TEXT,
+  hash TEXT,
+  PRIMARY KEY (tenant_id, audit_id)
+);
 CREATE UNIQUE INDEX audit_seq ON audit_entry (tenant_id, seq) WHERE seq IS NOT NULL;
 CREATE INDEX audit_unsealed ON audit_entry (tenant_id, audit_id) WHERE seq IS NULL;
 CREATE INDEX audit_time ON audit_entry (tenant_id, at, audit_id);
@@ -15,7 +30,8 @@ CREATE TABLE audit_head (
   seq BIGINT NOT NULL,
   hash TEXT NOT NULL,
   mac TEXT NOT NULL,
-  sealed_at BIGINT NOT NULL
+  sealed_at BIGINT NOT NULL,
+  began_at BIGINT NOT NULL
 );
 
 ALTER TABLE user_account ADD COLUMN revision BIGINT NOT NULL DEFAULT 1;

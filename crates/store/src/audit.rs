@@ -21,7 +21,7 @@ struct EntryRow {
     after: Option<String>,
     request_id: String,
     origin: String,
-    mac: Option<String>,
+    mac: String,
     seq: Option<i64>,
     prev_hash: Option<String>,
     hash: Option<String>,
@@ -102,7 +102,7 @@ pub async fn insert(tx: &mut Tx, tenant: &TenantId, entry: &Entry) -> Result<()>
         .bind(entry.after.clone())
         .bind(&entry.request_id)
         .bind(&entry.origin)
-        .bind(entry.mac.clone())
+        .bind(&entry.mac)
         .execute(tx)
         .await
         .map(|_| ())
@@ -143,6 +143,14 @@ pub async fn find(db: &Db, tenant: &TenantId, id: &str) -> Result<Option<NamedRo
         .bind(id)
         .find(db)
         .await
+}
+
+/// Tenants whose chain has not begun.
+pub async fn headless_tenants(db: &Db) -> Result<Vec<TenantId>> {
+    let rows: Vec<(String,)> = sql!("SELECT t.tenant_id FROM tenant t LEFT JOIN audit_head h ON h.tenant_id = t.tenant_id WHERE h.tenant_id IS NULL ORDER BY t.tenant_id")
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(tenant,)| TenantId::stored(tenant)).collect())
 }
 
 /// Tenants with entries that have no place in their chain yet.
@@ -195,10 +203,9 @@ pub async fn last_sealed(tx: &mut Tx, tenant: &TenantId) -> Result<Option<(i64, 
 
 /// Gives an entry its place.
 pub async fn seal(tx: &mut Tx, tenant: &TenantId, entry: &Entry) -> Result<()> {
-    sql!("UPDATE audit_entry SET mac = $3, seq = $4, prev_hash = $5, hash = $6 WHERE tenant_id = $1 AND audit_id = $2 AND seq IS NULL")
+    sql!("UPDATE audit_entry SET seq = $3, prev_hash = $4, hash = $5 WHERE tenant_id = $1 AND audit_id = $2 AND seq IS NULL")
         .bind(tenant)
         .bind(&entry.id)
-        .bind(entry.mac.clone())
         .bind(entry.seq)
         .bind(entry.prev_hash.clone())
         .bind(entry.hash.clone())
@@ -213,38 +220,49 @@ struct HeadRow {
     hash: String,
     mac: String,
     sealed_at: i64,
+    began_at: i64,
 }
 
 impl From<HeadRow> for Head {
     fn from(row: HeadRow) -> Self {
-        Self { seq: row.seq, hash: row.hash, mac: row.mac, sealed_at: Timestamp::from_micros(row.sealed_at) }
+        Self {
+            seq: row.seq,
+            hash: row.hash,
+            mac: row.mac,
+            sealed_at: Timestamp::from_micros(row.sealed_at),
+            began_at: Timestamp::from_micros(row.began_at),
+        }
     }
 }
 
 /// The head of a chain.
 pub async fn head(db: &Db, tenant: &TenantId) -> Result<Option<Head>> {
-    let row: Option<HeadRow> =
-        sql!("SELECT seq, hash, mac, sealed_at FROM audit_head WHERE tenant_id = $1").bind(tenant).find(db).await?;
+    let row: Option<HeadRow> = sql!("SELECT seq, hash, mac, sealed_at, began_at FROM audit_head WHERE tenant_id = $1")
+        .bind(tenant)
+        .find(db)
+        .await?;
     Ok(row.map(Head::from))
 }
 
 /// The head of a chain, for who extends it: one at a time.
 pub async fn lock_head(tx: &mut Tx, tenant: &TenantId) -> Result<Option<Head>> {
-    let row: Option<HeadRow> = sql!("SELECT seq, hash, mac, sealed_at FROM audit_head WHERE tenant_id = $1 {lock}")
-        .bind(tenant)
-        .find(tx)
-        .await?;
+    let row: Option<HeadRow> =
+        sql!("SELECT seq, hash, mac, sealed_at, began_at FROM audit_head WHERE tenant_id = $1 {lock}")
+            .bind(tenant)
+            .find(tx)
+            .await?;
     Ok(row.map(Head::from))
 }
 
 /// Begins a chain, unless it has begun.
 pub async fn insert_head(tx: &mut Tx, tenant: &TenantId, head: &Head) -> Result<()> {
-    sql!("INSERT INTO audit_head (tenant_id, seq, hash, mac, sealed_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant_id) DO NOTHING")
+    sql!("INSERT INTO audit_head (tenant_id, seq, hash, mac, sealed_at, began_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id) DO NOTHING")
         .bind(tenant)
         .bind(head.seq)
         .bind(&head.hash)
         .bind(&head.mac)
         .bind(head.sealed_at)
+        .bind(head.began_at)
         .execute(tx)
         .await
         .map(|_| ())

@@ -74,6 +74,16 @@ pub struct AuditExportQuery {
     to: Option<String>,
 }
 
+/// What a check may be told.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyQuery {
+    /// An earlier head as `SEQ:HASH`, from the log or an earlier check: a trail that was set back does not have it.
+    #[param(example = "42:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    head: Option<String>,
+}
+
 /// A field that a change has changed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldChange {
@@ -169,7 +179,7 @@ pub struct AuditBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditFinding {
     /// What is wrong, in a word: `edited`, `foreign`, `unlinked`, `missing`, `repeated`, `torn`, `unsealed`, `cut`,
-    /// `beyond`, `other_head`, `forged_head` or `no_head`.
+    /// `beyond`, `other_head`, `forged_head`, `no_head` or `restarted`.
     #[schema(example = "edited")]
     fault: &'static str,
     /// At which place of the chain.
@@ -301,9 +311,11 @@ fn pages(cx: Cx, filter: Filter) -> impl Stream<Item = Result<Vec<AuditEntryBody
 }
 
 /// Check the tenant's audit trail: whether any entry was changed, removed, added or moved from outside.
-#[utoipa::path(get, path = "/api/admin/audit/verify", operation_id = "verifyAudit", tag = "admin",
-    responses((status = 200, body = AuditReport), (status = 403, body = Problem)))]
-pub async fn verify(cx: Authed<AuditRead>) -> Result<Json<AuditReport>, Failed> {
-    let report = chain::verify(&cx.app.db, &cx.app.master, cx.tenant.id(), cx.now).await?;
+#[utoipa::path(get, path = "/api/admin/audit/verify", operation_id = "verifyAudit", tag = "admin", params(VerifyQuery),
+    responses((status = 200, body = AuditReport), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub async fn verify(cx: Authed<AuditRead>, Query(query): Query<VerifyQuery>) -> Result<Json<AuditReport>, Failed> {
+    let wrong = || Error::parameter("head", "write it as SEQ:HASH, both as an earlier check told them");
+    let kept = query.head.map(|text| chain::kept_head(&text).ok_or_else(wrong)).transpose()?;
+    let report = chain::verify(&cx.app.db, &cx.app.master, cx.tenant.id(), (kept, cx.now)).await?;
     Ok(Json(report.into()))
 }

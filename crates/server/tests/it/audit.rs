@@ -132,7 +132,7 @@ fn verified(database: &Database, data: &Path, arguments: &[&str]) -> (bool, Stri
 }
 
 /// What somebody with the database alone may try, and what is found.
-const MANIPULATIONS: [(&str, &str); 22] = [
+const MANIPULATIONS: [(&str, &str); 23] = [
     ("UPDATE audit_entry SET at = at + 1 WHERE seq = 2 AND $", "edited"),
     ("UPDATE audit_entry SET actor = 'user:usr_x' WHERE seq = 2 AND $", "edited"),
     ("UPDATE audit_entry SET action = 'x' WHERE seq = 2 AND $", "edited"),
@@ -170,8 +170,35 @@ const MANIPULATIONS: [(&str, &str); 22] = [
         "forged_head",
     ),
     ("DELETE FROM audit_head WHERE $", "no_head"),
+    ("UPDATE audit_head SET began_at = began_at - 1 WHERE $", "forged_head"),
     ("UPDATE audit_head SET sealed_at = sealed_at + 1 WHERE $", "forged_head"),
 ];
+
+/// What the API tells after an edit and a cut, of this tenant and of the other.
+async fn told_by_the_api(database: &Database, folder: &Path, own: &str) {
+    let edit =
+        "UPDATE audit_entry SET actor = 'user:usr_x' WHERE seq = 1 AND $; DELETE FROM audit_entry WHERE seq >= 4 AND $";
+    execute(database, folder, &edit.replace('$', own)).await;
+    let server = Server::start(database, folder, &["--demo"], &[]);
+    let admin = server.sign_in("admin@halisoft.example").await;
+    some_changes(&server, &admin).await;
+    let report = server.get("/api/admin/audit/verify", &admin).await;
+    let faults: Vec<_> =
+        report.body["findings"].as_array().expect("findings").iter().map(|f| json!([f["fault"], f["seq"]])).collect();
+    assert_eq!(
+        json!([report.body["ok"], faults]),
+        json!([false, [["edited", 1], ["cut", report.body["head"]["seq"]]]])
+    );
+    let kept = server.get("/api/admin/audit/verify?head=999:x", &admin).await;
+    assert!(kept.body["findings"].as_array().is_some_and(|all| all.iter().any(|f| f["seq"] == 999)), "{kept:?}");
+    server.get("/api/admin/audit/verify?head=x", &admin).await.assert_field("/head");
+    let other = server.get("/api/admin/audit/verify", &server.sign_in("admin@studio.example").await).await;
+    assert_eq!(other.body["ok"], true, "{other:?}");
+    let near = server.sign_in("near@halisoft.example").await;
+    for path in ["/api/admin/audit", "/api/admin/audit/export", "/api/admin/audit/verify", "/api/admin/audit/aud_1"] {
+        server.send(server.request(Method::GET, path, &near)).await.assert_problem(403, "forbidden");
+    }
+}
 
 #[test]
 fn whoever_writes_into_the_database_is_found_by_the_command_line_and_by_the_api() {
@@ -214,32 +241,17 @@ fn whoever_writes_into_the_database_is_found_by_the_command_line_and_by_the_api(
             execute(&database, folder.path(), restore).await;
         }
         assert!(verify(&[]).0, "restored");
+        let kept = format!("{}:{head}", report.number_at("/head/seq"));
+        for (kept, wanted) in
+            [(kept.as_str(), ""), ("2:x", "halisoft: other_head: 2 "), ("999:x", "halisoft: cut: 999 ")]
+        {
+            let (good, said) = verify(&["--tenant", "halisoft", "--head", kept]);
+            assert!(good == wanted.is_empty() && said.contains(wanted), "{kept}: {said}");
+        }
         let (good, said) = verify(&["--tenant", "nowhere"]);
         assert!(!good && said.contains("there is no tenant `nowhere`"), "{said}");
 
-        let edit = "UPDATE audit_entry SET actor = 'user:usr_x' WHERE seq = 1 AND $; DELETE FROM audit_entry WHERE seq >= 4 AND $";
-        execute(&database, folder.path(), &edit.replace('$', own)).await;
-        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
-        let admin = server.sign_in("admin@halisoft.example").await;
-        some_changes(&server, &admin).await;
-        let report = server.get("/api/admin/audit/verify", &admin).await;
-        let faults: Vec<_> = report.body["findings"]
-            .as_array()
-            .expect("findings")
-            .iter()
-            .map(|f| json!([f["fault"], f["seq"]]))
-            .collect();
-        assert_eq!(
-            json!([report.body["ok"], faults]),
-            json!([false, [["edited", 1], ["cut", report.body["head"]["seq"]]]])
-        );
-        let other = server.get("/api/admin/audit/verify", &server.sign_in("admin@studio.example").await).await;
-        assert_eq!(other.body["ok"], true, "{other:?}");
-        let near = server.sign_in("near@halisoft.example").await;
-        for path in ["/api/admin/audit", "/api/admin/audit/export", "/api/admin/audit/verify", "/api/admin/audit/aud_1"]
-        {
-            server.send(server.request(Method::GET, path, &near)).await.assert_problem(403, "forbidden");
-        }
+        told_by_the_api(&database, folder.path(), own).await;
     });
 }
 

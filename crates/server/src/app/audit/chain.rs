@@ -1,6 +1,6 @@
 //! Seals entries into their tenant's chain, and verifies chains.
 
-use domain::audit::{Entry, Finding, Head, Keys, Report, Verifier};
+use domain::audit::{Entry, Finding, Head, Keys, Report, Verifier, may_begin};
 use domain::id::TenantId;
 use domain::time::Timestamp;
 use store::db::Db;
@@ -21,8 +21,12 @@ pub fn keys(mac: &(dyn Fn(&[u8]) -> String + Sync)) -> Keys<'_> {
     Keys { hash: digest, mac }
 }
 
-/// Gives every entry that was committed its place. One that commits later, though it began earlier, gets a later one.
+/// Begins the chain of every new tenant, and gives every entry that was committed its place. One that commits later,
+/// though it began earlier, gets a later one.
 pub async fn seal(app: &App, now: Timestamp) -> Result<()> {
+    for tenant in store::audit::headless_tenants(&app.db).await? {
+        begin(&app.db, &app.master, &tenant, now).await?;
+    }
     for tenant in store::audit::unsealed_tenants(&app.db).await? {
         let mut sealed = None;
         while let Some(head) = seal_some(&app.db, &app.master, &tenant, now).await? {
@@ -39,39 +43,39 @@ pub async fn seal(app: &App, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
+async fn begin(db: &Db, master: &MasterKey, tenant: &TenantId, now: Timestamp) -> Result<()> {
+    let mac = |bytes: &[u8]| master.audit_code(bytes);
+    let mut tx = db.begin().await?;
+    let sealed = store::audit::last_sealed(&mut tx, tenant).await?;
+    let waiting = store::audit::unsealed(&mut tx, tenant, SEALED_AT_ONCE).await?;
+    if sealed.is_some() || !may_begin(&waiting, now) {
+        return Ok(());
+    }
+    store::audit::insert_head(&mut tx, tenant, &Head::genesis(tenant.as_str(), now, keys(&mac))).await?;
+    Ok(tx.commit().await?)
+}
+
 /// Seals some entries. Answers the new head while there is more to do.
 async fn seal_some(db: &Db, master: &MasterKey, tenant: &TenantId, now: Timestamp) -> Result<Option<Head>> {
     let mac = |bytes: &[u8]| master.audit_code(bytes);
     let (name, keys) = (tenant.as_str(), keys(&mac));
     let mut tx = db.begin().await?;
-    // What was written before there were codes gets one when its tenant's chain begins, and never later.
-    let adopting = match store::audit::last_sealed(&mut tx, tenant).await? {
-        Some(_) => false,
-        None => {
-            store::audit::insert_head(&mut tx, tenant, &Head::genesis(name, now, keys)).await?;
-            true
-        }
-    };
     let head = store::audit::lock_head(&mut tx, tenant).await?.filter(|head| head.is_genuine(name, keys));
     let last = store::audit::last_sealed(&mut tx, tenant).await?;
     let Some(head) = head.filter(|head| follows(head, last.as_ref())) else {
         tracing::error!(tenant.id = %tenant, "the audit trail was changed from outside and is not continued: run `tollgate audit verify`");
         return Ok(None);
     };
-    let adopting = adopting && head.seq == 0;
     let mut entries = store::audit::unsealed(&mut tx, tenant, SEALED_AT_ONCE).await?;
-    let mut end = (head.seq, head.hash);
+    let mut end = (head.seq, head.hash.clone());
     for entry in &mut entries {
-        if adopting && entry.mac.is_none() {
-            entry.mac = Some(entry.code(name, keys));
-        }
         end = entry.seal(name, (end.0, &end.1), keys);
         store::audit::seal(&mut tx, tenant, entry).await?;
     }
     if entries.is_empty() {
         return Ok(None);
     }
-    let head = Head::new(name, end, now, keys);
+    let head = head.moved(name, end, now, keys);
     store::audit::move_head(&mut tx, tenant, &head).await?;
     tx.commit().await?;
     Ok(Some(head))
@@ -85,10 +89,22 @@ fn follows(head: &Head, last: Option<&(i64, Option<String>)>) -> bool {
     }
 }
 
-/// Reads a tenant's whole chain and answers what contradicts it. The product may run meanwhile.
-pub async fn verify(db: &Db, master: &MasterKey, tenant: &TenantId, now: Timestamp) -> Result<Report> {
+/// An earlier head, written as `SEQ:HASH`.
+pub fn kept_head(text: &str) -> Option<(i64, String)> {
+    let (seq, hash) = text.split_once(':')?;
+    Some((seq.parse().ok().filter(|seq| *seq > 0)?, hash.to_owned()))
+}
+
+/// Reads a tenant's whole chain and answers what contradicts it, and an earlier head if one was kept. The product may
+/// run meanwhile.
+pub async fn verify(
+    db: &Db,
+    master: &MasterKey,
+    tenant: &TenantId,
+    (kept, now): (Option<(i64, String)>, Timestamp),
+) -> Result<Report> {
     let mac = |bytes: &[u8]| master.audit_code(bytes);
-    let mut verifier = Verifier::new(tenant.as_str(), keys(&mac));
+    let mut verifier = Verifier::new(tenant.as_str(), keys(&mac)).expecting(kept);
     let mut place = (i64::MIN, String::new());
     let mut head = None;
     for _ in 0..LOOKS_MAX {
@@ -111,7 +127,7 @@ pub async fn verify(db: &Db, master: &MasterKey, tenant: &TenantId, now: Timesta
             verifier.unsealed(entry, now);
         }
     }
-    Ok(verifier.end(head.flatten()))
+    Ok(verifier.end(head.flatten(), now))
 }
 
 /// Reads the next entries of a chain. Answers where they end; none when there were no more.
@@ -183,7 +199,7 @@ mod tests {
             after: (!number.is_multiple_of(7)).then(|| format!("{{\"basePrice\":{}}}", number + 50)),
             request_id: format!("req_{number}"),
             origin: "127.0.0.1".into(),
-            mac: None,
+            mac: String::new(),
             seq: None,
             prev_hash: None,
             hash: None,
@@ -194,10 +210,11 @@ mod tests {
         let mut end = (0, GENESIS.to_owned());
         let mut entries: Vec<_> = (0..LENGTH).map(entry).collect();
         for entry in &mut entries {
-            entry.mac = Some(entry.code(TENANT, keys));
+            entry.mac = entry.code(TENANT, keys);
             end = entry.seal(TENANT, (end.0, &end.1), keys);
         }
-        (entries, Head::new(TENANT, end, Timestamp::EPOCH, keys))
+        let head = Head::genesis(TENANT, Timestamp::EPOCH, keys).moved(TENANT, end, Timestamp::EPOCH, keys);
+        (entries, head)
     }
 
     /// Reads rows as [`verify`] does: those with a number in the order of numbers and ids, then the others.
@@ -211,7 +228,7 @@ mod tests {
         for entry in entries.iter().filter(|entry| entry.seq.is_none()) {
             verifier.unsealed(entry, Timestamp::EPOCH.plus_seconds(i64::try_from(LENGTH).unwrap()));
         }
-        verifier.end(head)
+        verifier.end(head, Timestamp::EPOCH)
     }
 
     /// Another text: changed, longer, shorter, empty or another row's.
@@ -246,7 +263,7 @@ mod tests {
             6 => row.after = other_or_none(row.after.as_ref(), chance),
             7 => row.request_id = other(&row.request_id, chance),
             8 => row.origin = other(&row.origin, chance),
-            9 => row.mac = other_or_none(row.mac.as_ref(), chance),
+            9 => row.mac = other(&row.mac, chance),
             10 => row.seq = [None, Some(0), Some(-1), Some(3), Some(i64::MAX)][chance.below(5)],
             11 => row.prev_hash = other_or_none(row.prev_hash.as_ref(), chance),
             _ => row.hash = other_or_none(row.hash.as_ref(), chance),

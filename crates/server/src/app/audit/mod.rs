@@ -36,13 +36,13 @@ pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
         after: change.after.map(|value| value.to_string()),
         request_id: cx.request_id.to_string(),
         origin: cx.origin.to_string(),
-        mac: None,
+        mac: String::new(),
         seq: None,
         prev_hash: None,
         hash: None,
     };
     let mac = |bytes: &[u8]| cx.app.master.audit_code(bytes);
-    entry.mac = Some(entry.code(cx.tenant.id().as_str(), chain::keys(&mac)));
+    entry.mac = entry.code(cx.tenant.id().as_str(), chain::keys(&mac));
     Ok(store::audit::insert(tx, cx.tenant.id(), &entry).await?)
 }
 

@@ -4,16 +4,15 @@
 //! chain: a number without gaps, the hash of the entry before, and a hash over all of it. The head names the last
 //! place under a code of its own. Codes need a key that the database does not have, hashes do not.
 
-use std::fmt;
+mod verify;
 
 use crate::time::Timestamp;
+pub use verify::{FINDINGS_MAX, Fault, Finding, Report, Verifier};
 
 /// What the first entry of a chain has for the hash of the one before.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// An entry that has no place in the chain after so long is a finding, in seconds.
 pub const UNSEALED_SECONDS_MAX: i64 = 300;
-/// Findings that a report lists; the rest is counted.
-pub const FINDINGS_MAX: usize = 1_000;
 
 /// The characters of an id that hold its time, after the prefix: 50 bits, of which the upper two are always 0.
 const ID_TIME_CHARS: usize = 10;
@@ -41,7 +40,7 @@ pub struct Entry {
     /// Where it came from.
     pub origin: String,
     /// The writer's code.
-    pub mac: Option<String>,
+    pub mac: String,
     /// Its place in the chain, from 1 on; none until it is sealed.
     pub seq: Option<i64>,
     /// The hash of the entry before.
@@ -61,6 +60,8 @@ pub struct Head {
     pub mac: String,
     /// When it was sealed.
     pub sealed_at: Timestamp,
+    /// When the chain began: with its tenant.
+    pub began_at: Timestamp,
 }
 
 /// The cryptography, which is the caller's.
@@ -124,7 +125,7 @@ impl Entry {
 
     fn chained(&self, tenant: &str, (seq, prev_hash): (i64, &str), keys: Keys<'_>) -> String {
         let mut fields = self.written("audit place 1", tenant);
-        fields.maybe(self.mac.as_deref());
+        fields.text(&self.mac);
         fields.number(seq);
         fields.text(prev_hash);
         (keys.hash)(&fields.0)
@@ -142,30 +143,44 @@ impl Entry {
 
     /// When it was written: its id says so, since `at` may be the time that a demo or an import tells of.
     fn written_at(&self) -> Timestamp {
-        let time = self.id.split_once('_').map_or("", |(_, rest)| rest).chars().take(ID_TIME_CHARS);
-        let digits: Option<Vec<usize>> = time.map(|c| ID_ALPHABET.find(c)).collect();
-        let digits = digits.filter(|digits| digits.len() == ID_TIME_CHARS).unwrap_or_default();
-        if digits.is_empty() {
-            return self.at;
-        }
-        let millis = digits
-            .into_iter()
-            .fold(0_i64, |sum, digit| sum.saturating_mul(32).saturating_add(i64::try_from(digit).unwrap_or_default()));
-        Timestamp::EPOCH.plus_micros(millis.saturating_mul(1_000))
+        time_of(&self.id).unwrap_or(self.at)
+    }
+
+    /// Whether it was written just now.
+    fn is_young(&self, now: Timestamp) -> bool {
+        self.written_at().plus_seconds(UNSEALED_SECONDS_MAX) >= now
     }
 }
 
-impl Head {
-    /// A head with its code.
-    pub fn new(tenant: &str, (seq, hash): (i64, String), sealed_at: Timestamp, keys: Keys<'_>) -> Self {
-        let mut head = Self { seq, hash, mac: String::new(), sealed_at };
-        head.mac = head.code(tenant, keys);
-        head
-    }
+/// The time in an id, if it has one.
+fn time_of(id: &str) -> Option<Timestamp> {
+    let time = id.split_once('_').map_or("", |(_, rest)| rest).chars().take(ID_TIME_CHARS);
+    let digits: Vec<usize> = time.map(|c| ID_ALPHABET.find(c)).collect::<Option<_>>()?;
+    let millis = digits
+        .iter()
+        .filter(|_| digits.len() == ID_TIME_CHARS)
+        .try_fold(0_i64, |sum, digit| sum.checked_mul(32)?.checked_add(i64::try_from(*digit).ok()?))?;
+    (digits.len() == ID_TIME_CHARS).then(|| Timestamp::EPOCH.plus_micros(millis.saturating_mul(1_000)))
+}
 
+/// Whether a chain may begin with these entries, the oldest that have no place. Only with young ones: who takes every
+/// place and the head away, to have the rest chained anew without what is deleted, finds it refused.
+pub fn may_begin(entries: &[Entry], now: Timestamp) -> bool {
+    entries.iter().all(|entry| entry.is_young(now))
+}
+
+impl Head {
     /// The head of a chain without entries.
     pub fn genesis(tenant: &str, now: Timestamp, keys: Keys<'_>) -> Self {
-        Self::new(tenant, (0, GENESIS.to_owned()), now, keys)
+        let head = Self { seq: 0, hash: GENESIS.to_owned(), mac: String::new(), sealed_at: now, began_at: now };
+        Self { mac: head.code(tenant, keys), ..head }
+    }
+
+    /// The head after more entries.
+    #[must_use]
+    pub fn moved(&self, tenant: &str, (seq, hash): (i64, String), now: Timestamp, keys: Keys<'_>) -> Self {
+        let head = Self { seq, hash, mac: String::new(), sealed_at: now, began_at: self.began_at };
+        Self { mac: head.code(tenant, keys), ..head }
     }
 
     fn code(&self, tenant: &str, keys: Keys<'_>) -> String {
@@ -173,207 +188,13 @@ impl Head {
         fields.number(self.seq);
         fields.text(&self.hash);
         fields.number(self.sealed_at.as_micros());
+        fields.number(self.began_at.as_micros());
         (keys.mac)(&fields.0)
     }
 
     /// Whether it was made by who holds the key.
     pub fn is_genuine(&self, tenant: &str, keys: Keys<'_>) -> bool {
         self.mac == self.code(tenant, keys)
-    }
-}
-
-/// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// The entry is not what was written.
-    Edited,
-    /// The entry was not written by the product, or not as it stands here.
-    Foreign,
-    /// The entry does not follow the one before it.
-    Unlinked,
-    /// Entries in between are gone.
-    Missing,
-    /// Its number was given before.
-    Repeated,
-    /// Its place in the chain was taken away, in whole or in part.
-    Torn,
-    /// It was written long ago and has no place in the chain.
-    Unsealed,
-    /// Entries at the end are gone.
-    Cut,
-    /// Entries follow that the head does not know.
-    Beyond,
-    /// The last entry is another than the head says.
-    OtherHead,
-    /// The head was not made by the product.
-    ForgedHead,
-    /// There are sealed entries, but no head.
-    NoHead,
-}
-
-impl Fault {
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Edited => "edited",
-            Self::Foreign => "foreign",
-            Self::Unlinked => "unlinked",
-            Self::Missing => "missing",
-            Self::Repeated => "repeated",
-            Self::Torn => "torn",
-            Self::Unsealed => "unsealed",
-            Self::Cut => "cut",
-            Self::Beyond => "beyond",
-            Self::OtherHead => "other_head",
-            Self::ForgedHead => "forged_head",
-            Self::NoHead => "no_head",
-        }
-    }
-
-    /// What it means, in words.
-    const fn told(self) -> &'static str {
-        match self {
-            Self::Edited => "was changed after it was sealed",
-            Self::Foreign => "was not written by Tollgate as it stands here",
-            Self::Unlinked => "does not follow the entry before it",
-            Self::Missing => "entries before this one are gone",
-            Self::Repeated => "has a number that was given before",
-            Self::Torn => "has lost its place in the chain",
-            Self::Unsealed => "was never sealed",
-            Self::Cut => "entries up to this number are gone from the end",
-            Self::Beyond => "stands behind the end of the chain",
-            Self::OtherHead => "is not the entry that the head names",
-            Self::ForgedHead => "the head was not made by Tollgate with this key",
-            Self::NoHead => "the head of the chain is gone",
-        }
-    }
-}
-
-/// Something that contradicts the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What is wrong.
-    pub fault: Fault,
-    /// At which place.
-    pub seq: Option<i64>,
-    /// With which entry.
-    pub id: Option<String>,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(seq) = self.seq {
-            write!(f, "{seq} ")?;
-        }
-        if let Some(id) = &self.id {
-            write!(f, "({id}) ")?;
-        }
-        f.write_str(self.fault.told())
-    }
-}
-
-/// What a chain was found to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Entries that have a place in the chain.
-    pub sealed: i64,
-    /// Entries that were just written and get theirs in a moment.
-    pub waiting: i64,
-    /// The head, if there is one.
-    pub head: Option<Head>,
-    /// What is wrong: the first [`FINDINGS_MAX`].
-    pub findings: Vec<Finding>,
-    /// How many more there are.
-    pub more: i64,
-}
-
-/// Reads a chain from its beginning, entry by entry, and notes what contradicts it.
-pub struct Verifier<'a> {
-    tenant: &'a str,
-    keys: Keys<'a>,
-    seq: i64,
-    hash: String,
-    last_id: Option<String>,
-    report: Report,
-}
-
-impl<'a> Verifier<'a> {
-    /// For a tenant's chain.
-    pub fn new(tenant: &'a str, keys: Keys<'a>) -> Self {
-        let report = Report { sealed: 0, waiting: 0, head: None, findings: Vec::new(), more: 0 };
-        Self { tenant, keys, seq: 0, hash: GENESIS.to_owned(), last_id: None, report }
-    }
-
-    /// The place that was read last.
-    pub const fn seq(&self) -> i64 {
-        self.seq
-    }
-
-    fn note(&mut self, fault: Fault, seq: Option<i64>, id: Option<&str>) {
-        if self.report.findings.len() < FINDINGS_MAX {
-            self.report.findings.push(Finding { fault, seq, id: id.map(str::to_owned) });
-        } else {
-            self.report.more = self.report.more.saturating_add(1);
-        }
-    }
-
-    /// Reads the next entry that has a number, in the order of numbers.
-    pub fn sealed(&mut self, entry: &Entry) {
-        self.report.sealed = self.report.sealed.saturating_add(1);
-        let (seq, id) = (entry.seq, Some(entry.id.as_str()));
-        let number = seq.unwrap_or_default();
-        let (Some(prev_hash), Some(hash)) = (entry.prev_hash.as_deref(), entry.hash.as_deref()) else {
-            self.note(Fault::Torn, seq, id);
-            return;
-        };
-        if entry.chained(self.tenant, (number, prev_hash), self.keys) != hash {
-            self.note(Fault::Edited, seq, id);
-        } else if entry.mac.as_deref() != Some(&*entry.code(self.tenant, self.keys)) {
-            self.note(Fault::Foreign, seq, id);
-        }
-        if number <= self.seq {
-            self.note(Fault::Repeated, seq, id);
-            return;
-        }
-        if number != self.seq.saturating_add(1) {
-            self.note(Fault::Missing, seq, id);
-        } else if prev_hash != self.hash {
-            self.note(Fault::Unlinked, seq, id);
-        }
-        self.seq = number;
-        hash.clone_into(&mut self.hash);
-        self.last_id = Some(entry.id.clone());
-    }
-
-    /// Reads an entry that has no number.
-    pub fn unsealed(&mut self, entry: &Entry, now: Timestamp) {
-        let id = Some(entry.id.as_str());
-        if entry.hash.is_some() || entry.prev_hash.is_some() {
-            self.note(Fault::Torn, None, id);
-        } else if entry.written_at().plus_seconds(UNSEALED_SECONDS_MAX) < now {
-            self.note(Fault::Unsealed, None, id);
-        } else if entry.mac.as_deref() != Some(&*entry.code(self.tenant, self.keys)) {
-            self.note(Fault::Foreign, None, id);
-        } else {
-            self.report.waiting = self.report.waiting.saturating_add(1);
-        }
-    }
-
-    /// Compares the end with the head and answers what was found.
-    pub fn end(mut self, head: Option<Head>) -> Report {
-        let last = self.last_id.clone();
-        match &head {
-            None if self.report.sealed > 0 => self.note(Fault::NoHead, None, None),
-            Some(head) if !head.is_genuine(self.tenant, self.keys) => {
-                self.note(Fault::ForgedHead, Some(head.seq), None);
-            }
-            Some(head) if head.seq > self.seq => self.note(Fault::Cut, Some(head.seq), None),
-            Some(head) if head.seq < self.seq => self.note(Fault::Beyond, Some(self.seq), last.as_deref()),
-            Some(head) if head.hash != self.hash => self.note(Fault::OtherHead, Some(self.seq), last.as_deref()),
-            None | Some(_) => {}
-        }
-        self.report.head = head;
-        self.report
     }
 }
 
@@ -407,16 +228,16 @@ mod tests {
                 after: Some("{}".into()),
                 request_id: "req".into(),
                 origin: "test".into(),
-                mac: None,
+                mac: String::new(),
                 seq: None,
                 prev_hash: None,
                 hash: None,
             };
-            entry.mac = Some(entry.code("ten_a", keys()));
+            entry.mac = entry.code("ten_a", keys());
             end = entry.seal("ten_a", (end.0, &end.1), keys());
             entries.push(entry);
         }
-        (entries, Head::new("ten_a", end, Timestamp::EPOCH, keys()))
+        (entries, Head::genesis("ten_a", Timestamp::EPOCH, keys()).moved("ten_a", end, Timestamp::EPOCH, keys()))
     }
 
     fn faults(tenant: &str, entries: &[Entry], head: Option<Head>) -> Vec<Fault> {
@@ -424,7 +245,7 @@ mod tests {
         for entry in entries {
             verifier.sealed(entry);
         }
-        verifier.end(head).findings.into_iter().map(|finding| finding.fault).collect()
+        verifier.end(head, Timestamp::EPOCH).findings.into_iter().map(|finding| finding.fault).collect()
     }
 
     #[test]
@@ -446,7 +267,7 @@ mod tests {
         assert_eq!(found(&entries[..4]), [Fault::Cut]);
         assert_eq!(found(&[]), [Fault::Cut]);
         assert_eq!(faults("ten_a", &entries, None), [Fault::NoHead]);
-        let older = Head::new("ten_a", (4, entries[3].hash.clone().unwrap()), Timestamp::EPOCH, keys());
+        let older = head.moved("ten_a", (4, entries[3].hash.clone().unwrap()), Timestamp::EPOCH, keys());
         assert_eq!(faults("ten_a", &entries, Some(older)), [Fault::Beyond]);
         let forged = Head { sealed_at: Timestamp::EPOCH.plus_seconds(1), ..head.clone() };
         assert_eq!(faults("ten_a", &entries, Some(forged)), [Fault::ForgedHead]);
@@ -473,7 +294,7 @@ mod tests {
         let told = |entry: &Entry, seconds: i64| {
             let mut verifier = Verifier::new("ten_a", keys());
             verifier.unsealed(entry, Timestamp::EPOCH.plus_seconds(seconds));
-            let report = verifier.end(None);
+            let report = verifier.end(None, Timestamp::EPOCH);
             (report.waiting, report.findings.first().map(|finding| finding.fault))
         };
         assert_eq!(told(&entry, UNSEALED_SECONDS_MAX), (1, None));
@@ -481,11 +302,51 @@ mod tests {
         // One millisecond before: the id has the time of writing in its upper 48 bits.
         let bits = (u128::try_from((UNSEALED_SECONDS_MAX + 1) * 1_000).unwrap()) << 80;
         entry.id = format!("aud_{}", crate::id::encode(bits));
-        entry.mac = Some(entry.code("ten_a", keys()));
+        entry.mac = entry.code("ten_a", keys());
         assert_eq!(told(&entry, UNSEALED_SECONDS_MAX + 1), (1, None), "it is young, whatever it tells of");
         entry.actor = "nobody".into();
         assert_eq!(told(&entry, UNSEALED_SECONDS_MAX + 1), (0, Some(Fault::Foreign)));
         entry.hash = Some("0".into());
         assert_eq!(told(&entry, UNSEALED_SECONDS_MAX + 1), (0, Some(Fault::Torn)));
+    }
+
+    #[test]
+    fn a_chain_begins_with_its_tenant_and_never_again() {
+        let born = 1_000_000_i64;
+        let tenant = format!("ten_{}", crate::id::encode(u128::try_from(born * 1_000).unwrap() << 80));
+        let at = |seconds: i64| Timestamp::EPOCH.plus_seconds(born + seconds);
+        let told = |head: Option<i64>, now: i64| {
+            let head = head.map(|began| Head::genesis(&tenant, at(began), keys()));
+            let report = Verifier::new(&tenant, keys()).end(head, at(now));
+            report.findings.first().map(|finding| finding.fault)
+        };
+        assert_eq!(told(Some(2), 1_000_000), None);
+        assert_eq!(told(Some(UNSEALED_SECONDS_MAX + 1), 1_000_000), Some(Fault::Restarted));
+        assert_eq!(told(None, UNSEALED_SECONDS_MAX), None, "it is just being made");
+        assert_eq!(told(None, UNSEALED_SECONDS_MAX + 1), Some(Fault::NoHead));
+        let (entries, _) = chain(2);
+        assert!(may_begin(&entries, Timestamp::EPOCH.plus_seconds(UNSEALED_SECONDS_MAX)));
+        assert!(!may_begin(&entries, Timestamp::EPOCH.plus_seconds(UNSEALED_SECONDS_MAX + 1)));
+        assert!(may_begin(&[], at(0)));
+    }
+
+    #[test]
+    fn a_trail_that_was_set_back_is_told_by_a_head_that_was_kept() {
+        let (entries, head) = chain(5);
+        let found = |length: usize, kept: (i64, &str)| {
+            let mut verifier = Verifier::new("ten_a", keys()).expecting(Some((kept.0, kept.1.to_owned())));
+            for entry in &entries[..length] {
+                verifier.sealed(entry);
+            }
+            let last = &entries[length - 1];
+            let end = (last.seq.unwrap(), last.hash.clone().unwrap());
+            let head = head.moved("ten_a", end, Timestamp::EPOCH, keys());
+            verifier.end(Some(head), Timestamp::EPOCH).findings.first().map(|finding| finding.fault)
+        };
+        let kept = (4, entries[3].hash.as_deref().unwrap());
+        assert_eq!(found(5, kept), None);
+        assert_eq!(found(4, kept), None);
+        assert_eq!(found(3, kept), Some(Fault::Cut));
+        assert_eq!(found(5, (4, "another")), Some(Fault::OtherHead));
     }
 }
