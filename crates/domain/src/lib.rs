@@ -4,7 +4,9 @@
 //! `server::app` loads the values, calls one of these functions and writes what it returns.
 #![deny(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
+pub mod audit;
 pub mod catalog;
+pub mod color;
 pub mod entitlement;
 pub mod forecast;
 pub mod gauge;

@@ -253,6 +253,39 @@ impl Permission {
     }
 }
 
+/// Why somebody's role cannot be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleRefusal {
+    /// The role to be given is above the giver's own.
+    AboveOwn,
+    /// The person stands above who wants to change them.
+    OfSuperior,
+    /// Nobody would be left who may do everything.
+    Last,
+}
+
+/// Whether somebody may make a member of one role a member of another; none is no member. `others` are the roles of
+/// everybody else who can sign in.
+pub fn change_role(
+    by: Role,
+    from: Option<Role>,
+    to: Option<Role>,
+    others: impl Iterator<Item = Role>,
+) -> Result<(), RoleRefusal> {
+    if from.is_some_and(|role| role > by) {
+        return Err(RoleRefusal::OfSuperior);
+    }
+    if to.is_some_and(|role| role > by) {
+        return Err(RoleRefusal::AboveOwn);
+    }
+    // Owners keep a tenant, or admins where there is no owner, and operators the platform.
+    let kept = from.filter(|role| *role >= Role::Admin && to < Some(*role));
+    match kept {
+        Some(role) if others.max().is_none_or(|highest| highest < role) => Err(RoleRefusal::Last),
+        Some(_) | None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,5 +317,24 @@ mod tests {
             !Permission::TokensMint.of_person(Role::Owner, true) && !Permission::AiRun.of_person(Role::Owner, false)
         );
         assert!(!Permission::UsageCorrect.of_browser(&[Scope::UsageWrite]));
+    }
+
+    #[test]
+    fn nobody_gives_more_than_they_have_and_somebody_is_always_left() {
+        use Role::{Admin, Finance, Operator, Owner, Support};
+        let change = |by, from, to, others: &[Role]| change_role(by, from, to, others.iter().copied());
+        assert_eq!(change(Admin, None, Some(Admin), &[Admin]), Ok(()));
+        assert_eq!(change(Admin, None, Some(Owner), &[Admin]), Err(RoleRefusal::AboveOwn));
+        assert_eq!(change(Admin, Some(Support), Some(Owner), &[Admin]), Err(RoleRefusal::AboveOwn));
+        assert_eq!(change(Admin, Some(Owner), Some(Admin), &[Admin, Owner]), Err(RoleRefusal::OfSuperior));
+        assert_eq!(change(Admin, Some(Owner), None, &[Admin, Owner]), Err(RoleRefusal::OfSuperior));
+        assert_eq!(change(Owner, Some(Owner), None, &[Admin, Owner]), Ok(()));
+        assert_eq!(change(Owner, Some(Owner), Some(Admin), &[Admin]), Err(RoleRefusal::Last));
+        assert_eq!(change(Admin, Some(Admin), None, &[Support, Finance]), Err(RoleRefusal::Last));
+        assert_eq!(change(Admin, Some(Admin), Some(Support), &[Owner]), Ok(()));
+        assert_eq!(change(Owner, Some(Admin), None, &[Owner]), Ok(()));
+        assert_eq!(change(Admin, Some(Support), None, &[Admin]), Ok(()));
+        assert_eq!(change(Operator, Some(Operator), None, &[]), Err(RoleRefusal::Last));
+        assert_eq!(change(Owner, Some(Owner), Some(Owner), &[]), Ok(()));
     }
 }

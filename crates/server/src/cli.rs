@@ -11,7 +11,7 @@ use domain::permission::Role;
 use store::db::{Db, Location};
 
 use crate::app::tenant::PLATFORM;
-use crate::app::{demo, doctor, setup};
+use crate::app::{audit, demo, doctor, setup};
 use crate::cx::{App, Cx, Options};
 use crate::error::{Code, Error, Result};
 use crate::start::{self, Settings};
@@ -36,6 +36,9 @@ enum Command {
     Doctor(Doctor),
     /// Restore every counter from the events.
     Rebuild(Storage),
+    /// Look at the audit trail.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print the OpenAPI document.
     Openapi,
     /// Bring the schema up to date and end.
@@ -137,6 +140,24 @@ enum AdminCommand {
     },
 }
 
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Find every entry that was changed, removed, added or moved from outside.
+    Verify {
+        #[command(flatten)]
+        storage: Storage,
+        /// The tenant's name in URLs; all tenants by default.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// The key that the entries were written with; the data folder's otherwise.
+        #[arg(long, env = "TOLLGATE_MASTER_KEY", hide_env_values = true)]
+        master_key: Option<String>,
+        /// An earlier head of the tenant's trail, kept from the log or an earlier check, as SEQ:HASH.
+        #[arg(long, requires = "tenant", value_parser = |text: &str| audit::chain::kept_head(text).ok_or("write it as SEQ:HASH"))]
+        head: Option<(i64, String)>,
+    },
+}
+
 #[derive(Args)]
 struct Doctor {
     #[command(flatten)]
@@ -196,6 +217,9 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
             let counters = doctor::rebuild(&settled(&storage).await?).await?;
             println!("{counters} counters restored from their events");
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Audit(AuditCommand::Verify { storage, tenant, master_key, head }) => {
+            verify_audit(&storage, (tenant.as_deref(), head), master_key.as_deref()).await
         }
         Command::Openapi => {
             print!("{}", http::openapi());
@@ -312,15 +336,20 @@ fn check_default_tenant(named: Option<&str>, tenants: &[String]) -> Result<()> {
     }
 }
 
-/// The database with its counters brought up to the last event, and no gate running.
-async fn settled(storage: &Storage) -> Result<Db> {
+/// A database that is there.
+async fn existing(storage: &Storage) -> Result<Db> {
     if let Location::Sqlite(path) = storage.location()?
         && !path.exists()
     {
         let detail = format!("there is no database at {}; name it by --data or --database-url", path.display());
         return Err(Error::new(Code::Internal, detail));
     }
-    let db = Db::open(&storage.location()?).await.map_err(plain)?;
+    Db::open(&storage.location()?).await.map_err(plain)
+}
+
+/// The database with its counters brought up to the last event, and no gate running.
+async fn settled(storage: &Storage) -> Result<Db> {
+    let db = existing(storage).await?;
     let (gate, finish) = store::gate::Gate::start(&db, crate::cx::clock).await.map_err(plain)?;
     drop(gate);
     finish.wait().await;
@@ -354,6 +383,30 @@ async fn doctor(doctor: &Doctor) -> Result<ExitCode> {
     println!("{count} {}", if count == 1 { "violation" } else { "violations" });
     println!("`tollgate rebuild` makes every counter anew from its events, which mends I2");
     Ok(ExitCode::FAILURE)
+}
+
+async fn verify_audit(
+    storage: &Storage,
+    (slug, kept): (Option<&str>, Option<(i64, String)>),
+    master_key: Option<&str>,
+) -> Result<ExitCode> {
+    let db = existing(storage).await?;
+    let (master, of_demo) = setup::known_master_key(&db, &storage.data, master_key).await?;
+    if of_demo {
+        println!("the key is the demo's, which lies in the database: who can write that can forge everything");
+    }
+    let tenants = store::tenant::list(&db).await?;
+    let wanted: Vec<_> = tenants.iter().filter(|row| slug.is_none_or(|slug| row.slug == slug)).collect();
+    if wanted.is_empty() {
+        return Err(Error::new(Code::Internal, format!("there is no tenant `{}`", slug.unwrap_or_default())));
+    }
+    let mut findings = 0;
+    for row in wanted {
+        let report = audit::chain::verify(&db, &master, &row.id(), (kept.clone(), crate::cx::now())).await?;
+        println!("{}", audit::chain::told(&row.slug, &report));
+        findings += report.findings.len();
+    }
+    Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn create_member(

@@ -20,7 +20,7 @@ use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
 use crate::app::session::Sessions;
 use crate::app::tenant::Tenants;
-use crate::app::{decision, fail_open, job, password, setup};
+use crate::app::{audit, decision, fail_open, job, password, setup};
 use crate::cx::{App, Cx, Options, clock, now};
 use crate::error::{Code, Error, Result};
 use crate::live::Hub;
@@ -134,6 +134,11 @@ impl Running {
     /// Lets background work end, and the gate write what it has.
     pub async fn stop(self) {
         let Self { app, finish, .. } = self;
+        // Nothing that was written waits for the next start.
+        match tokio::time::timeout(ENDING, audit::chain::seal(&app, now())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => tracing::warn!("the last entries of the audit trail are sealed at the next start"),
+        }
         app.stopping.cancel();
         app.tasks.close();
         let tasks = app.tasks.clone();

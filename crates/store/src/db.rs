@@ -460,6 +460,7 @@ fn unreached(place: &str, error: Error) -> Error {
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "subscriptions", include_str!("../migrations/0002_subscriptions.sql")),
+    (4, "audit", include_str!("../migrations/0004_audit.sql")),
     (5, "customers", include_str!("../migrations/0005_customers.sql")),
     (6, "analytics", include_str!("../migrations/0006_analytics.sql")),
 ];

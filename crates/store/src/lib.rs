@@ -3,6 +3,7 @@
 pub mod analytics;
 pub mod audit;
 pub mod catalog;
+pub mod contact;
 pub mod creation;
 pub mod customer;
 pub mod db;
@@ -16,6 +17,7 @@ pub mod import;
 pub mod job;
 pub mod key;
 pub mod list;
+pub mod member;
 mod patience;
 pub mod revenue;
 pub mod rollup;

@@ -93,6 +93,41 @@ pub async fn insert(tx: &mut Tx, row: &TenantRow) -> Result<()> {
         .map(|_| ())
 }
 
+/// One tenant, for who changes it: one at a time.
+pub async fn lock(tx: &mut Tx, tenant: &TenantId) -> Result<Option<TenantRow>> {
+    sql!("SELECT tenant_id, slug, name, mode, currency, timezone, enforced, clock_offset, default_plan_id, brand, epoch, created_at, settings, revision, suspended FROM tenant WHERE tenant_id = $1 {lock}")
+        .bind(tenant)
+        .find(tx)
+        .await
+}
+
+/// Writes what an admin may change of a tenant.
+pub async fn update(tx: &mut Tx, tenant: &TenantId, row: &TenantRow) -> Result<()> {
+    sql!("UPDATE tenant SET name = $2, currency = $3, timezone = $4, enforced = $5, default_plan_id = $6, brand = $7, settings = $8, revision = revision + 1 WHERE tenant_id = $1")
+        .bind(tenant)
+        .bind(&row.name)
+        .bind(&row.currency)
+        .bind(&row.timezone)
+        .bind(row.enforced)
+        .bind(row.default_plan_id.clone())
+        .bind(&row.brand)
+        .bind(&row.settings)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// A currency other than this one in which the tenant has prices, if there is any.
+pub async fn other_currency(tx: &mut Tx, tenant: &TenantId, currency: &str) -> Result<Option<String>> {
+    let row: Option<(String,)> =
+        sql!("SELECT currency FROM price WHERE tenant_id = $1 AND currency <> $2 ORDER BY currency LIMIT 1")
+            .bind(tenant)
+            .bind(currency)
+            .find(tx)
+            .await?;
+    Ok(row.map(|(currency,)| currency))
+}
+
 /// Sets the plan that a new customer gets.
 pub async fn set_default_plan(tx: &mut Tx, tenant: &TenantId, plan: Option<&str>) -> Result<()> {
     sql!("UPDATE tenant SET default_plan_id = $2 WHERE tenant_id = $1")

@@ -278,8 +278,12 @@ pub async fn find_result(
 /// (`request_hash` 0), such as a reversal, stay. Answers how many rows.
 pub async fn drop_expired(tx: &mut Tx, now: Timestamp, keys_before: Timestamp) -> Result<u64> {
     let results = sql!("DELETE FROM ai_result WHERE expires_at <= $1").bind(now).execute(&mut *tx).await?;
-    let decisions = sql!("DELETE FROM decision WHERE at < $1").bind(keys_before).execute(&mut *tx).await?;
     let keys =
         sql!("DELETE FROM idempotency WHERE at < $1 AND request_hash <> 0").bind(keys_before).execute(tx).await?;
-    Ok(results + decisions + keys)
+    Ok(results + keys)
+}
+
+/// Drops explanations from before an instant.
+pub async fn drop_decisions(tx: &mut Tx, tenant: &TenantId, before: Timestamp) -> Result<u64> {
+    sql!("DELETE FROM decision WHERE tenant_id = $1 AND at < $2").bind(tenant).bind(before).execute(tx).await
 }

@@ -70,7 +70,12 @@ async fn write(db: &Db, batch: &[Arc<Kept>]) -> store::error::Result<()> {
 
 /// The explanation of a refusal: for support and keys of the tenant, and for the customer that it is about.
 pub async fn get(cx: &Cx, id: &DecisionId) -> Result<Value> {
-    let absent = || Error::new(Code::NotFound, "Explanations are kept for 35 days; check the id.");
+    let absent = || {
+        Error::new(
+            Code::NotFound,
+            "Check the id; explanations are kept for 35 days, or as long as the tenant's settings say.",
+        )
+    };
     let recent = cx.app.decisions.recent.get(&(cx.tenant.id().clone(), id.clone()));
     let (customer, body) = if let Some(kept) = recent {
         (Some(kept.customer.to_string()), kept.body.clone())

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::{import, summary, usage};
+use super::{audit, import, summary, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -26,7 +26,7 @@ pub const FOLLOW_REST: u32 = 12;
 const FOLLOW_RUN: Duration = Duration::from_secs(20);
 /// How long batch rows are kept for listeners that come back, in seconds.
 const BATCHES_KEPT_SECONDS: i64 = 3_600;
-/// How long idempotency keys and explanations are kept, in seconds: 35 days.
+/// How long idempotency keys are kept, in seconds: 35 days.
 const KEYS_KEPT_SECONDS: i64 = 35 * 86_400;
 
 /// Everything that can be scheduled; the `match` in [`perform`] is the registry.
@@ -44,6 +44,8 @@ enum Job {
     Import,
     /// Drop what is only kept for a while.
     DropExpired,
+    /// Give new entries of the audit trail their places in it.
+    SealAudit,
 }
 
 impl Job {
@@ -54,6 +56,7 @@ impl Job {
         Self::Summarize,
         Self::Import,
         Self::DropExpired,
+        Self::SealAudit,
     ];
 
     const fn name(self) -> &'static str {
@@ -64,6 +67,7 @@ impl Job {
             Self::Summarize => "summarize",
             Self::Import => "import",
             Self::DropExpired => "drop_expired",
+            Self::SealAudit => "seal_audit",
         }
     }
 
@@ -71,7 +75,7 @@ impl Job {
     const fn every_seconds(self) -> i64 {
         match self {
             Self::ExpireReservations => 5,
-            Self::FollowCounters | Self::Import => 2,
+            Self::FollowCounters | Self::Import | Self::SealAudit => 2,
             Self::RollRevenue => 15,
             Self::Summarize => 1,
             Self::DropExpired => 600,
@@ -136,6 +140,7 @@ async fn perform(app: &Arc<App>, job: Job, now: Timestamp) -> Result<()> {
         Job::Summarize => summary::follow(app).await,
         Job::Import => import::work(app).await,
         Job::DropExpired => drop_expired(app, now).await,
+        Job::SealAudit => audit::chain::seal(app, now).await,
     }
 }
 
@@ -166,6 +171,13 @@ async fn follow_counters(app: &App) -> Result<()> {
 }
 
 async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
+    for row in store::tenant::list(&app.db).await? {
+        let tenant = app.tenants.fresh(&app.db, &app.master, &row.id()).await?;
+        let before = now.plus_seconds(-tenant.settings().decision_days.saturating_mul(86_400));
+        let mut tx = app.db.begin().await?;
+        store::usage::drop_decisions(&mut tx, tenant.id(), before).await?;
+        tx.commit().await?;
+    }
     let mut tx = app.db.begin().await?;
     store::usage::drop_old_batches(&mut tx, now.plus_seconds(-BATCHES_KEPT_SECONDS)).await?;
     store::usage::drop_expired(&mut tx, now, now.plus_seconds(-KEYS_KEPT_SECONDS)).await?;

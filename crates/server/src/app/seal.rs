@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use domain::id::TenantId;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::error::{Error, Result};
@@ -11,15 +12,28 @@ use crate::error::{Error, Result};
 /// Bytes of a master key.
 pub const MASTER_KEY_BYTES: usize = 32;
 
-/// The key that every stored secret is sealed with.
-pub struct MasterKey(LessSafeKey);
+/// What the key of the audit trail's codes is derived for.
+const AUDIT_PURPOSE: &[u8] = b"tollgate audit codes 1";
+
+/// The key that every stored secret is sealed with, and what is derived from it.
+pub struct MasterKey {
+    sealing: LessSafeKey,
+    audit: hmac::Key,
+}
 
 impl MasterKey {
     /// Takes 32 bytes of key.
     pub fn new(bytes: &[u8]) -> Result<Self> {
         let key =
             UnboundKey::new(&AES_256_GCM, bytes).map_err(|_| Error::internal("the master key must have 32 bytes"))?;
-        Ok(Self(LessSafeKey::new(key)))
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), AUDIT_PURPOSE);
+        let audit = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+        Ok(Self { sealing: LessSafeKey::new(key), audit })
+    }
+
+    /// A code over an entry of the audit trail, in hexadecimal: only who has the key can make it.
+    pub fn audit_code(&self, bytes: &[u8]) -> String {
+        to_hex(hmac::sign(&self.audit, bytes).as_ref())
     }
 
     /// Seals a value for one place; in another place it does not open.
@@ -28,7 +42,7 @@ impl MasterKey {
         fill(&mut nonce)?;
         let mut sealed = plain.to_vec();
         let aad = Aad::from(format!("{tenant}/{place}"));
-        self.0
+        self.sealing
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
             .map_err(|_| Error::internal("sealing failed"))?;
         Ok(format!("v1.{}.{}", BASE64.encode(nonce), BASE64.encode(sealed)))
@@ -40,7 +54,7 @@ impl MasterKey {
         let nonce: [u8; NONCE_LEN] = BASE64.decode(nonce).ok()?.try_into().ok()?;
         let mut body = BASE64.decode(body).ok()?;
         let aad = Aad::from(format!("{tenant}/{place}"));
-        let plain = self.0.open_in_place(Nonce::assume_unique_for_key(nonce), aad, &mut body).ok()?;
+        let plain = self.sealing.open_in_place(Nonce::assume_unique_for_key(nonce), aad, &mut body).ok()?;
         Some(plain.to_vec())
     }
 }
@@ -52,8 +66,12 @@ pub fn fill(buffer: &mut [u8]) -> Result<()> {
 
 /// A hash under which a random secret is stored and found, in hexadecimal.
 pub fn hash(secret: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
-    to_hex(digest.as_ref())
+    digest(secret.as_bytes())
+}
+
+/// SHA-256 in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    to_hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
 /// Bytes as hexadecimal digits.

@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 pub const COOKIE_SECONDS: i64 = 12 * 3_600;
 /// How long a refresh token is good for, in seconds.
 const REFRESH_SECONDS: i64 = 14 * 86_400;
-/// A checked session is believed for so long; ending it on another node takes at most that.
+/// A checked session of a user is believed for so long; ending it on another node takes at most that.
 const BELIEVED_SECONDS: i64 = 5;
 const SESSIONS_MAX: usize = 50_000;
 /// Failed sign-ins of an address before each further one has to wait.
@@ -29,6 +29,13 @@ pub struct Sessions(Believed<(TenantId, Actor, Timestamp)>);
 impl Default for Sessions {
     fn default() -> Self {
         Self(Believed::new(SESSIONS_MAX, BELIEVED_SECONDS))
+    }
+}
+
+impl Sessions {
+    /// Forgets what this process believes of sessions.
+    pub fn forget(&self) {
+        self.0.clear();
     }
 }
 
@@ -83,6 +90,18 @@ pub fn address(text: &str) -> Result<String> {
             .is_some_and(|(local, host)| !local.is_empty() && host.len() > 2 && !host.contains('@'))
         && !email.chars().any(|c| c.is_whitespace() || c.is_control());
     if plausible { Ok(email) } else { Err(Error::field("/email", "write an e-mail address, such as name@example.com")) }
+}
+
+/// Reads a name or a title: one line, trimmed, and something in it.
+pub fn one_line(pointer: &str, text: &str) -> Result<String> {
+    let line = text.trim();
+    let chars = line.chars().count();
+    if (1..=crate::limits::TEXT_CHARS_MAX).contains(&chars) && !line.chars().any(char::is_control) {
+        return Ok(line.to_owned());
+    }
+    let detail =
+        format!("use 1 to {} characters without line breaks, and not blanks alone", crate::limits::TEXT_CHARS_MAX);
+    Err(Error::field(pointer, detail))
 }
 
 /// Signs a person in.
@@ -241,6 +260,14 @@ async fn still_views(
     Ok(checked.is_some_and(may))
 }
 
+/// A person as they stand in the database now: what memory has may be some seconds old.
+pub async fn as_of_now(app: &App, tenant: &TenantId, actor: &Actor, now: Timestamp) -> Result<Option<Actor>> {
+    let Actor::User { session, .. } = actor else { return Ok(None) };
+    let name = format!("{tenant}/{session}");
+    let checked = Box::pin(check(app, tenant, session, (None, &name), now)).await?;
+    Ok(checked.map(|(_, actor)| actor))
+}
+
 async fn check(
     app: &App,
     tenant: &TenantId,
@@ -255,8 +282,11 @@ async fn check(
     let user = UserId::stored(row.user_id.as_str());
     let Some(user) = store::user::find(&app.db, tenant, &user).await? else { return Ok(None) };
     let actor = actor(&user, session.clone())?;
-    let until = Timestamp::from_micros(row.expires_at);
-    app.sessions.0.put(name, (tenant.clone(), actor.clone(), until), now);
+    // Who works for the tenant is looked up at each request, so that a lower role holds from the next one on.
+    if user.role == Role::User.name() {
+        let until = Timestamp::from_micros(row.expires_at);
+        app.sessions.0.put(name, (tenant.clone(), actor.clone(), until), now);
+    }
     Ok(Some((tenant.clone(), actor)))
 }
 

@@ -91,7 +91,11 @@ pub async fn master_key(
     let sealed = master.seal(&platform(), KEY_CHECK, CHECK_TEXT)?;
     let stored = store::secret::keep_first(&mut tx, &platform(), KEY_CHECK, &sealed, now).await?;
     tx.commit().await?;
-    if master.open(&platform(), KEY_CHECK, &stored).as_deref() != Some(CHECK_TEXT) {
+    fitting(master, &stored)
+}
+
+fn fitting(master: MasterKey, check: &str) -> Result<MasterKey> {
+    if master.open(&platform(), KEY_CHECK, check).as_deref() != Some(CHECK_TEXT) {
         let detail = "The master key does not fit this database. Start with the key that it was made with.";
         return Err(Error::new(Code::Internal, detail));
     }
@@ -120,6 +124,30 @@ async fn refuse_other_mode(db: &Db, has_key: bool, demo: bool) -> Result<()> {
         _ => return Ok(()),
     };
     Err(Error::new(Code::Internal, detail))
+}
+
+/// The master key that a database was made with, for commands that make nothing: given, or in the data folder, or the
+/// demo's own. Also says whether it is the demo's, which protects nothing.
+pub async fn known_master_key(db: &Db, data: &Path, given: Option<&str>) -> Result<(MasterKey, bool)> {
+    let file = data.join("master.key");
+    let kept = store::secret::find(db, &platform(), DEMO_MASTER_KEY).await?;
+    let (bytes, demo) = match (given, kept) {
+        (Some(text), _) => (from_hex(text), false),
+        (None, _) if file.exists() => (Some(file_key(&file)?), false),
+        (None, Some(kept)) => (from_hex(&kept), true),
+        (None, None) => (None, false),
+    };
+    let missing = || {
+        let detail = format!(
+            "Name the data folder with the master key by --data (there is none at {}), or give the key as \
+             TOLLGATE_MASTER_KEY: 64 hexadecimal digits.",
+            file.display()
+        );
+        Error::new(Code::Internal, detail)
+    };
+    let master = MasterKey::new(&bytes.ok_or_else(missing)?)?;
+    let check = store::secret::find(db, &platform(), KEY_CHECK).await?.unwrap_or_default();
+    Ok((fitting(master, &check)?, demo))
 }
 
 async fn demo_key(db: &Db, now: Timestamp) -> Result<Vec<u8>> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
-use domain::catalog::Catalog;
+use domain::catalog::{Catalog, Thresholds};
 use domain::id::{FeatureKey, TenantId};
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
@@ -49,7 +49,7 @@ pub struct Price {
 }
 
 /// How a tenant looks, and whom to write to.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Brand {
     /// The name on every page.
@@ -71,11 +71,34 @@ pub struct Brand {
 }
 
 /// How a tenant is set up. What is absent has its default.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Settings {
     /// Whether every edit must say from which revision it was made.
     pub require_if_match: bool,
+    /// The language of pages and mails.
+    pub locale: String,
+    /// Where users write to for help.
+    pub support_email: Option<String>,
+    /// Where users write to about buying.
+    pub sales_email: Option<String>,
+    /// When a new plan feature warns, unless it says otherwise.
+    pub thresholds: Thresholds,
+    /// Days for which explanations of refusals are kept.
+    pub decision_days: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            require_if_match: false,
+            locale: "en".to_owned(),
+            support_email: None,
+            sales_email: None,
+            thresholds: Thresholds::default(),
+            decision_days: 35,
+        }
+    }
 }
 
 impl Brand {
@@ -97,6 +120,12 @@ impl Tenant {
         let mut brand: Brand = serde_json::from_str(&self.row.brand).unwrap_or_default();
         if brand.name.is_empty() {
             brand.name.clone_from(&self.row.name);
+        }
+        let settings = self.settings();
+        for (link, email) in [("support", settings.support_email), ("sales", settings.sales_email)] {
+            if let Some(email) = email {
+                brand.links.entry(link.to_owned()).or_insert_with(|| format!("mailto:{email}"));
+            }
         }
         brand
     }

@@ -48,6 +48,9 @@ require!(
     Impersonate,
     Import,
     RevenueRead,
+    AuditRead,
+    SettingsWrite,
+    MembersWrite,
 );
 
 /// The context of a caller who has a permission.
@@ -65,7 +68,7 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
-        let cx = identify(app, parts).await?;
+        let mut cx = identify(app, parts).await?;
         if cx.actor == Actor::Anonymous {
             return Err(Error::new(
                 Code::Unauthenticated,
@@ -74,7 +77,10 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
             .into());
         }
         if !cx.actor.has(P::PERMISSION) {
-            return Err(forbidden(P::PERMISSION).into());
+            // A role that was raised on another node holds here as well.
+            let actor = session::as_of_now(app, cx.tenant.id(), &cx.actor, now()).await?;
+            let raised = actor.filter(|actor| actor.has(P::PERMISSION));
+            cx.actor = raised.ok_or_else(|| forbidden(P::PERMISSION))?;
         }
         if matches!(cx.actor, Actor::Viewer { .. }) && !reads(&parts.method) {
             let detail = "You look as this user does, and change nothing; do it under your own name.";

@@ -2,8 +2,10 @@
 
 mod ai;
 mod analytics;
+mod audit;
 mod auth;
 mod body;
+mod contact;
 mod customer;
 mod decision;
 mod directory;
@@ -20,15 +22,18 @@ mod import;
 mod key;
 mod list;
 mod manage;
+mod member;
 mod names;
 mod page;
 mod params;
+mod permission;
 mod plan;
 mod problem;
 mod realtime;
 mod retry;
 mod revenue;
 mod session;
+mod setting;
 mod usage;
 mod wire;
 mod words;
@@ -66,7 +71,7 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(session::register))
         .routes(routes!(session::refresh))
         .routes(routes!(session::logout))
-        .routes(routes!(session::setup))
+        .routes(routes!(session::set_up))
         .routes(routes!(session::me))
         .routes(routes!(usage::consume))
         .routes(routes!(usage::check))
@@ -106,6 +111,18 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(analytics::read))
         .routes(routes!(revenue::read))
         .routes(routes!(revenue::series))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::get))
+        .routes(routes!(member::list, member::create))
+        .routes(routes!(member::get, member::update, member::remove))
+        .routes(routes!(setting::settings, setting::update_settings))
+        .routes(routes!(setting::branding, setting::update_branding))
+        .routes(routes!(contact::create))
+        .routes(routes!(contact::list))
+        .routes(routes!(contact::get, contact::update))
+        .routes(routes!(permission::list))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))

@@ -9,7 +9,7 @@ use super::auth::Anyone;
 use super::docs;
 use super::problem::Failed;
 use super::session::{TenantBody, caller};
-use crate::app::{demo, seal};
+use crate::app::{demo, seal, setting};
 use crate::cx::Cx;
 use crate::error::{Code, Error};
 
@@ -112,20 +112,25 @@ pub async fn page(Anyone(cx): Anyone, method: Method, uri: Uri, headers: HeaderM
         return Ok((StatusCode::SERVICE_UNAVAILABLE, text).into_response());
     };
     let nonce = seal::random_text()?;
+    // The page shows the brand as it is now, whichever node has changed it.
+    let cx = setting::current(&cx).await?;
     let boot = boot(&cx, &nonce).await?;
     let mut response = html.replace(BOOT, &boot).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(policy) = HeaderValue::from_str(&content_security_policy(&nonce)) {
+    if let Ok(policy) = HeaderValue::from_str(&content_security_policy(&nonce, cx.tenant.brand().logo.as_deref())) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     Ok(response)
 }
 
-fn content_security_policy(nonce: &str) -> String {
+fn content_security_policy(nonce: &str, logo: Option<&str>) -> String {
+    // The logo may come from the tenant's own site.
+    let host = logo.and_then(|logo| logo.strip_prefix("https://")?.split(['/', '?', '#']).next());
+    let logo_origin = host.map_or_else(String::new, |host| format!(" https://{host}"));
     format!(
-        "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data: blob:; \
+        "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data: blob:{logo_origin}; \
          font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
          object-src 'none'; frame-ancestors 'none'"
     )
@@ -138,7 +143,7 @@ async fn boot(cx: &Cx, nonce: &str) -> Result<String, Failed> {
         "nonce": nonce,
         "tenant": TenantBody::of(cx),
         "brand": cx.tenant.brand(),
-        "locale": "en",
+        "locale": cx.tenant.settings().locale,
         "demo": cx.app.options.demo,
         "demoUsers": addresses,
         "user": user,

@@ -12,6 +12,7 @@ use super::body::Body;
 use super::problem::{Failed, Problem};
 use crate::app::session::{self, COOKIE_SECONDS};
 use crate::app::token::ACCESS_SECONDS;
+use crate::app::{member, setup};
 use crate::cx::{Actor, Cx};
 use crate::error::{Code, Error};
 
@@ -224,7 +225,7 @@ pub async fn caller(cx: &Cx) -> Result<Option<User>, Failed> {
     Ok(session::find_user(cx, user).await?.map(|row| User::of(row, cx)))
 }
 
-/// The token of the one-time link, and the first operator.
+/// The token of a one-time link, and who uses it.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetupBody {
@@ -238,17 +239,23 @@ pub struct SetupBody {
     password: String,
 }
 
-/// The first operator is there.
+/// The operator or member is there.
 #[derive(Serialize, ToSchema)]
 pub struct OperatorMade {
     /// Always true.
     created: bool,
 }
 
-/// Make the first operator by the one-time link that `serve` printed.
+/// Use a one-time link: the one that `serve` printed makes the first operator, the one of an invited member chooses
+/// their password.
 #[utoipa::path(post, path = "/api/setup", operation_id = "makeFirstOperator", security(()), tag = "auth", request_body = SetupBody,
-    responses((status = 201, body = OperatorMade, description = "Made; sign in with X-Tenant: platform."), (status = 403, body = Problem)))]
-pub async fn setup(Visitor(cx): Visitor, Body(body): Body<SetupBody>) -> Result<Response, Failed> {
-    crate::app::setup::use_setup_link(&cx, &body.token, &body.email, &body.password).await?;
+    responses((status = 201, body = OperatorMade, description = "Made; sign in at the member's tenant, or at `platform` as the first operator."), (status = 403, body = Problem)))]
+pub async fn set_up(Visitor(cx): Visitor, Body(body): Body<SetupBody>) -> Result<Response, Failed> {
+    let SetupBody { token, email, password } = body;
+    if member::is_link(&token) {
+        member::accept(&cx.app, &token, &email, &password).await?;
+    } else {
+        setup::use_setup_link(&cx, &token, &email, &password).await?;
+    }
     Ok((StatusCode::CREATED, Json(OperatorMade { created: true })).into_response())
 }

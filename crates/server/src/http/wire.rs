@@ -145,6 +145,11 @@ pub fn metadata() -> Object {
     any("Anything to keep beside the event, up to 4,096 bytes of JSON.", json!({ "document": "INV-2041" }))
 }
 
+/// A state of something that was changed, for the document.
+pub fn state() -> Object {
+    any("JSON; null when there was nothing.", json!({ "basePrice": "299.00" }))
+}
+
 /// What a component answers, for the document.
 pub fn result() -> Object {
     let example = json!({ "invoiceNumber": "INV-2041", "total": "1190.00", "currency": "EUR" });

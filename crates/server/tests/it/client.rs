@@ -11,6 +11,10 @@ impl Server {
         self.send(self.request(Method::PUT, path, credential).json(&body)).await
     }
 
+    pub async fn patch(&self, path: &str, credential: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PATCH, path, credential).json(&body)).await
+    }
+
     pub async fn delete(&self, path: &str, credential: &str) -> Answer {
         self.send(self.request(Method::DELETE, path, credential)).await
     }

@@ -6,9 +6,11 @@
 mod ai;
 mod analytics;
 mod anthropic;
+mod audit;
 mod auth;
 mod client;
 mod command_line;
+mod contact;
 mod customers;
 mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
@@ -22,12 +24,15 @@ mod impersonate;
 mod import;
 mod input;
 mod key;
+mod member;
 mod nodes;
 mod openapi;
 mod operate;
+mod permission;
 mod realtime;
 mod refusal;
 mod revenue;
+mod setting;
 mod setup;
 mod sql;
 mod strict;

@@ -8,14 +8,15 @@ use super::fresh::{on_postgres, on_sqlite};
 use crate::db::{Db, Location, POSTGRES_WORDS, SQLITE_WORDS};
 
 /// Statements about all tenants: file, beginning, and why it may be.
-const ABOUT_ALL_TENANTS: [(&str, &str, &str); 9] = [
+const ABOUT_ALL_TENANTS: [(&str, &str, &str); 10] = [
     ("tenant.rs", "SELECT tenant_id, slug, name", "a tenant is found by its slug, and the operator lists all"),
     ("key.rs", "SELECT tenant_id, key_id, name", "a key's secret says which tenant it is of"),
     ("job.rs", "SELECT tenant_id, job_id, kind", "one runner works for all"),
     ("job.rs", "SELECT MIN(CASE WHEN leased_until", "one runner works for all"),
     ("usage.rs", "DELETE FROM ai_result WHERE expires_at", "what is over is dropped for all"),
-    ("usage.rs", "DELETE FROM decision WHERE at", "what is over is dropped for all"),
     ("usage.rs", "DELETE FROM idempotency WHERE at", "what is over is dropped for all"),
+    ("audit.rs", "SELECT t.tenant_id FROM tenant t", "one sealer begins the chains of all"),
+    ("audit.rs", "SELECT DISTINCT tenant_id", "one sealer works for all"),
     ("doctor.rs", "SELECT", "the operator's check is of the whole database"),
     ("doctor.rs", "DELETE FROM counter", "all counters are made anew from their events"),
 ];
@@ -29,7 +30,7 @@ struct Statement {
 fn statements() -> Vec<Statement> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    for file in files(&root) {
+    for file in files(&root, "rs") {
         let source = std::fs::read_to_string(&file).expect("a source file reads");
         let name = file.strip_prefix(&root).expect("inside").display().to_string();
         if name == "tests/statements.rs" {
@@ -48,13 +49,13 @@ fn statements() -> Vec<Statement> {
     found
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder reads") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|extension| extension == ending) {
             found.push(path);
         }
     }
@@ -136,11 +137,10 @@ fn every_statement_prepares_on_postgres() {
 
 /// The tables whose rows belong to a tenant.
 fn tenant_tables() -> Vec<String> {
-    let migration = concat!(
-        include_str!("../../migrations/0001_foundation.sql"),
-        include_str!("../../migrations/0005_customers.sql")
-    );
-    let tables = migration.split("CREATE TABLE ").skip(1).filter(|text| {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let migrations = files(&folder, "sql").into_iter().map(|file| std::fs::read_to_string(file).expect("it reads"));
+    let text = migrations.collect::<Vec<_>>().join("\n");
+    let tables = text.split("CREATE TABLE ").skip(1).filter(|text| {
         text.split(";\n").next().is_some_and(|definition| definition.contains("tenant_id TEXT NOT NULL"))
     });
     tables.filter_map(|text| text.split_whitespace().next()).map(str::to_owned).collect()
