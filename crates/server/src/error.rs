@@ -38,6 +38,7 @@ pub enum Code {
     PreconditionRequired,
     UpstreamFailed,
     UpstreamOverloaded,
+    ProviderSyncPending,
     StorageFull,
     Busy,
     Unavailable,
@@ -47,7 +48,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::MalformedJson,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -78,6 +79,7 @@ impl Code {
         Self::PreconditionRequired,
         Self::UpstreamFailed,
         Self::UpstreamOverloaded,
+        Self::ProviderSyncPending,
         Self::StorageFull,
         Self::Busy,
         Self::Unavailable,
@@ -118,6 +120,9 @@ impl Code {
             Self::PreconditionRequired => (428, "precondition-required", "Say which revision you edit"),
             Self::UpstreamFailed => (502, "upstream-failed", "The AI service failed"),
             Self::UpstreamOverloaded => (503, "upstream-overloaded", "The AI service is overloaded"),
+            Self::ProviderSyncPending => {
+                (503, "provider-sync-pending", "The payment provider does not know this price yet")
+            }
             Self::StorageFull => (503, "storage-full", "The server's storage is full"),
             Self::Busy => (503, "busy", "The server has too much to do right now"),
             Self::Unavailable => (503, "unavailable", "The service is not available right now"),

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod checkout;
 pub mod creation;
 pub mod customer;
 pub mod db;
@@ -12,7 +13,9 @@ pub mod gate;
 pub mod job;
 pub mod key;
 pub mod list;
+pub mod provider;
 pub mod rollup;
+pub mod sandbox;
 pub mod secret;
 pub mod subscription;
 pub mod tenant;

@@ -3,6 +3,7 @@
 mod ai;
 mod auth;
 mod body;
+mod checkout;
 mod customer;
 mod decision;
 mod docs;
@@ -19,6 +20,7 @@ mod plan;
 mod problem;
 mod realtime;
 mod retry;
+mod sandbox;
 mod session;
 mod usage;
 mod wire;
@@ -75,6 +77,10 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(customer::get))
         .routes(routes!(customer::mint))
         .routes(routes!(customer::subscription))
+        .routes(routes!(checkout::begin))
+        .routes(routes!(checkout::get))
+        .routes(routes!(sandbox::approve))
+        .routes(routes!(sandbox::plans))
         .routes(routes!(plan::list))
         .routes(routes!(ai::components))
         .routes(routes!(key::create, key::list))
@@ -106,6 +112,7 @@ fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
         .route("/api/openapi.json", get(move || async move { docs::document(&document) }))
         .route("/api/docs", get(docs::page))
         .route("/problems/{code}", get(docs::problem))
+        .route("/sandbox/checkout/{token}", get(sandbox::page).post(sandbox::answer))
         .route("/assets/{*path}", get(page::asset))
         .method_not_allowed_fallback(|| async {
             Failed::from(Error::new(Code::MethodNotAllowed, "See /api/docs for what can be done here."))
