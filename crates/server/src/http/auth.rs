@@ -34,7 +34,18 @@ macro_rules! require {
     )*};
 }
 
-require!(SignedIn, UsageWrite, UsageCorrect, UsageRead, AiRun, CustomersWrite, TokensMint, KeysWrite);
+require!(
+    SignedIn,
+    UsageWrite,
+    UsageCorrect,
+    UsageRead,
+    AiRun,
+    CustomersWrite,
+    TokensMint,
+    KeysWrite,
+    CatalogRead,
+    CatalogWrite
+);
 
 /// The context of a caller who has a permission.
 pub struct Authed<P>(pub Cx, PhantomData<P>);

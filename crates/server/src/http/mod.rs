@@ -4,10 +4,12 @@ mod ai;
 mod auth;
 mod body;
 mod customer;
+mod decimal;
 mod decision;
 mod docs;
 mod edge;
 mod etag;
+mod grant;
 mod health;
 mod history;
 mod key;
@@ -79,6 +81,8 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(ai::components))
         .routes(routes!(key::create, key::list))
         .routes(routes!(key::revoke))
+        .routes(routes!(plan::admin::list, plan::admin::create))
+        .routes(routes!(plan::admin::get, plan::admin::update, plan::admin::archive))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))

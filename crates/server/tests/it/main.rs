@@ -19,6 +19,7 @@ mod key;
 mod nodes;
 mod openapi;
 mod operate;
+mod plan;
 mod realtime;
 mod refusal;
 mod setup;
