@@ -10,6 +10,7 @@ pub mod gauge;
 pub mod id;
 pub mod money;
 pub mod permission;
+pub mod plan;
 pub mod quota;
 pub mod reservation;
 pub mod revenue;

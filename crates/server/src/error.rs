@@ -34,6 +34,7 @@ pub enum Code {
     ReservationEnded,
     NotReversible,
     Taken,
+    InUse,
     PreconditionFailed,
     PreconditionRequired,
     UpstreamFailed,
@@ -48,7 +49,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: &[Self] = &[
         Self::MalformedJson,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -75,6 +76,7 @@ impl Code {
         Self::ReservationEnded,
         Self::NotReversible,
         Self::Taken,
+        Self::InUse,
         Self::PreconditionFailed,
         Self::PreconditionRequired,
         Self::UpstreamFailed,
@@ -116,6 +118,7 @@ impl Code {
             Self::ReservationEnded => (409, "reservation-ended", "The reservation has ended"),
             Self::NotReversible => (409, "not-reversible", "The event cannot be reversed"),
             Self::Taken => (409, "taken", "It exists already"),
+            Self::InUse => (409, "in-use", "Something still needs it"),
             Self::PreconditionFailed => (412, "precondition-failed", "It was changed meanwhile"),
             Self::PreconditionRequired => (428, "precondition-required", "Say which revision you edit"),
             Self::UpstreamFailed => (502, "upstream-failed", "The AI service failed"),

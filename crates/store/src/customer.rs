@@ -2,7 +2,8 @@
 
 use domain::entitlement::{Customer, Grant, Override, Subscription};
 use domain::id::{CustomerId, FeatureKey, GrantId, PlanId, PriceId, SubscriptionId, TenantId};
-use domain::time::Timestamp;
+use domain::revenue::Interval;
+use domain::time::{Period, Timestamp};
 use sqlx::FromRow;
 
 use crate::catalog::from_word;
@@ -92,6 +93,10 @@ struct SubscriptionGateRow {
     price_id: Option<String>,
     status: String,
     access_until: Option<i64>,
+    plan_since: i64,
+    period_start: i64,
+    period_end: Option<i64>,
+    interval: Option<String>,
 }
 
 #[derive(FromRow)]
@@ -113,7 +118,7 @@ struct GrantRow {
 pub async fn load(db: &Db, tenant: &TenantId, row: &CustomerRow) -> Result<Customer> {
     let id = CustomerId::stored(row.customer_id.as_str());
     let subscription: Option<SubscriptionGateRow> =
-        sql!("SELECT subscription_id, plan_id, price_id, status, access_until FROM subscription WHERE tenant_id = $1 AND customer_id = $2 AND status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
+        sql!("SELECT s.subscription_id, s.plan_id, s.price_id, s.status, s.access_until, s.plan_since, s.period_start, s.period_end, p.interval FROM subscription s LEFT JOIN price p ON p.tenant_id = s.tenant_id AND p.price_id = s.price_id WHERE s.tenant_id = $1 AND s.customer_id = $2 AND s.status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
             .bind(tenant)
             .bind(&id)
             .find(db)
@@ -138,6 +143,12 @@ pub async fn load(db: &Db, tenant: &TenantId, row: &CustomerRow) -> Result<Custo
                 plan: PlanId::stored(row.plan_id),
                 price: row.price_id.map(PriceId::stored),
                 access_until: row.access_until.map(Timestamp::from_micros),
+                plan_since: Timestamp::from_micros(row.plan_since),
+                period: Period {
+                    start: Timestamp::from_micros(row.period_start),
+                    end: row.period_end.map(Timestamp::from_micros),
+                },
+                interval: row.interval.as_deref().and_then(Interval::parse),
             })
         })
         .transpose()?;

@@ -396,9 +396,10 @@ async fn open_postgres(url: &str) -> Result<Db> {
     Ok(Db { kind: Kind::Postgres { pool, url: url.into() } })
 }
 
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "subscriptions", include_str!("../migrations/0002_subscriptions.sql")),
+    (3, "catalog", include_str!("../migrations/0003_catalog.sql")),
     (8, "checkout", include_str!("../migrations/0008_checkout.sql")),
 ];
 

@@ -38,7 +38,7 @@ pub enum Bought {
     /// It costs nothing and is active at once.
     Active,
     /// It waits for its buyer. Says also whether this is the answer to an earlier request.
-    Waits(CheckoutRow, bool),
+    Waits(Box<CheckoutRow>, bool),
 }
 
 /// Begins a purchase.
@@ -58,7 +58,7 @@ pub async fn begin(cx: &Cx, customer: &CustomerId, order: &Order, identity: Opti
     let remote_plan = provider::ensure(cx, &*provider, &id).await?;
     let (row, new) = open(cx, customer, (&price, provider.name()), identity).await?;
     if row.approval_url.is_some() {
-        return Ok(Bought::Waits(row, !new));
+        return Ok(Bought::Waits(Box::new(row), !new));
     }
     if !new && row.created_at > cx.tenant_now().plus_seconds(-BEGINS_SECONDS).as_micros() {
         let detail = "The first request for this purchase is still running; try again shortly.";
@@ -72,7 +72,7 @@ pub async fn begin(cx: &Cx, customer: &CustomerId, order: &Order, identity: Opti
     store::checkout::note_remote(&mut tx, cx.tenant.id(), &row.checkout_id, place).await?;
     tx.commit().await?;
     let row = CheckoutRow { remote_id: Some(remote.id), approval_url: Some(remote.approval_url), ..row };
-    Ok(Bought::Waits(row, !new))
+    Ok(Bought::Waits(Box::new(row), !new))
 }
 
 async fn approval(
@@ -102,7 +102,8 @@ fn told(failure: Failure) -> Error {
 fn price_of(cx: &Cx, order: &Order) -> Result<Price> {
     let plan = cx.tenant.catalog.plan_by_slug(&order.plan).filter(|plan| plan.active);
     let plan = plan.ok_or_else(|| Error::field("/plan", "name an active plan, such as the ones of GET /api/plans"))?;
-    let of_plan = |price: &&Price| price.plan == plan.id.as_str();
+    let currency = cx.tenant.row.currency.as_str();
+    let of_plan = |price: &&Price| price.plan == plan.id.as_str() && price.amount.currency.code() == currency;
     if !cx.tenant.prices.iter().any(|price| of_plan(&price)) {
         return Err(Error::field("/plan", "this plan's price is agreed with sales; use POST /api/contact-sales"));
     }

@@ -26,7 +26,7 @@ const LEASE_SECONDS: i64 = 60;
 /// The providers that a tenant can sell through, the preferred one first.
 pub fn of_tenant(cx: &Cx) -> Vec<Arc<dyn PaymentProvider>> {
     if cx.tenant.row.mode == "sandbox" {
-        return vec![Arc::new(Sandbox::new(&cx.app.db, cx.tenant.id()))];
+        return vec![Arc::new(Sandbox::new(&cx.app, cx.tenant.id()))];
     }
     Vec::new()
 }
@@ -253,8 +253,14 @@ pub async fn retry(cx: &Cx, provider: &str, price: &PriceId) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
+/// What each provider knows of a plan's price versions, the newest first.
+pub async fn of_plan(cx: &Cx, slug: &str) -> Result<Vec<ProviderPriceRow>> {
+    let plan = store::plan::find(&cx.app.db, cx.tenant.id(), slug).await?.ok_or_else(super::plan::unknown)?;
+    Ok(store::provider::of_plan(&cx.app.db, cx.tenant.id(), &plan.plan_id).await?)
+}
+
 /// Where each provider stands with a plan's newest prices: the least advanced of them.
-pub async fn state_of_plan(cx: &Cx, plan: &str) -> Result<Vec<(String, &'static str)>> {
+pub async fn state_of_plan(cx: &Cx, plan: &str) -> Result<Vec<(String, String)>> {
     let rows = store::provider::of_plan(&cx.app.db, cx.tenant.id(), plan).await?;
     let state = |provider: &str| {
         let of = |state: &str| rows.iter().any(|row| row.provider == provider && row.state == state);
@@ -266,7 +272,7 @@ pub async fn state_of_plan(cx: &Cx, plan: &str) -> Result<Vec<(String, &'static 
             "synced"
         }
     };
-    Ok(of_tenant(cx).iter().map(|provider| (provider.name().to_owned(), state(provider.name()))).collect())
+    Ok(of_tenant(cx).iter().map(|provider| (provider.name().to_owned(), state(provider.name()).to_owned())).collect())
 }
 
 /// Whether the tenant's sandbox can be used at all.

@@ -8,7 +8,7 @@ use store::db::Db;
 use store::sandbox::{SandboxPlanRow, SandboxSubscriptionRow};
 
 use super::seal::random_text;
-use crate::cx::{id_bits, now};
+use crate::cx::{App, id_bits, now};
 use crate::error::{Code, Error, Result};
 
 /// Its name in URLs and answers.
@@ -20,12 +20,22 @@ pub const PAGE: &str = "/sandbox/checkout/";
 pub struct Sandbox {
     db: Db,
     tenant: TenantId,
+    /// The call that never answers, as `create_plan:before` or `create_plan:after`: how a test stops the server at just
+    /// this step.
+    hangs: Option<String>,
 }
 
 impl Sandbox {
     /// The sandbox of a tenant.
-    pub fn new(db: &Db, tenant: &TenantId) -> Self {
-        Self { db: db.clone(), tenant: tenant.clone() }
+    pub fn new(app: &App, tenant: &TenantId) -> Self {
+        Self { db: app.db.clone(), tenant: tenant.clone(), hangs: app.options.sandbox_hangs.clone() }
+    }
+
+    async fn hang(&self, step: &str) {
+        if self.hangs.as_deref() == Some(step) {
+            tracing::warn!(step, "the sandbox provider does not answer, as it was told");
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -57,6 +67,7 @@ impl PaymentProvider for Sandbox {
     }
 
     async fn create_plan(&self, plan: &NewPlan) -> Result<RemotePlan, Failure> {
+        self.hang("create_plan:before").await;
         let row = SandboxPlanRow {
             sandbox_plan_id: format!("sbp_{}", encode(id_bits())),
             reference: plan.reference.clone(),
@@ -67,11 +78,15 @@ impl PaymentProvider for Sandbox {
             active: true,
         };
         store::sandbox::insert_plan(&self.db, &self.tenant, &row, now()).await.map_err(away)?;
+        self.hang("create_plan:after").await;
         Ok(RemotePlan { id: row.sandbox_plan_id, active: true })
     }
 
     async fn deactivate_plan(&self, id: &str) -> Result<(), Failure> {
-        store::sandbox::deactivate_plan(&self.db, &self.tenant, id).await.map_err(away)
+        self.hang("deactivate_plan:before").await;
+        store::sandbox::deactivate_plan(&self.db, &self.tenant, id).await.map_err(away)?;
+        self.hang("deactivate_plan:after").await;
+        Ok(())
     }
 
     async fn find_checkout(&self, reference: &str) -> Result<Option<RemoteCheckout>, Failure> {

@@ -46,7 +46,7 @@ require!(
     CustomersManage,
     CatalogRead,
     CatalogWrite,
-    KeysWrite
+    KeysWrite,
 );
 
 /// The context of a caller who has a permission.

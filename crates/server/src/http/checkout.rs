@@ -119,7 +119,7 @@ pub async fn begin(
         return_url: format!("{}/", origin(&cx, &headers)),
     };
     let (answer, again) = match checkout::begin(&cx, &customer, &order, identity.as_ref()).await? {
-        Bought::Waits(row, again) => (CheckoutAnswer::of(row, &cx), again),
+        Bought::Waits(row, again) => (CheckoutAnswer::of(*row, &cx), again),
         Bought::Active => {
             let state = CheckoutState::Completed;
             let nothing = CheckoutAnswer {

@@ -5,10 +5,12 @@ mod auth;
 mod body;
 mod checkout;
 mod customer;
+mod decimal;
 mod decision;
 mod docs;
 mod edge;
 mod etag;
+mod grant;
 mod health;
 mod history;
 mod key;
@@ -18,6 +20,7 @@ mod page;
 mod params;
 mod plan;
 mod problem;
+mod provider;
 mod realtime;
 mod retry;
 mod sandbox;
@@ -80,11 +83,16 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(checkout::begin))
         .routes(routes!(checkout::get))
         .routes(routes!(sandbox::approve))
+        .routes(routes!(provider::list))
+        .routes(routes!(provider::of_plan))
+        .routes(routes!(provider::retry))
         .routes(routes!(sandbox::plans))
         .routes(routes!(plan::list))
         .routes(routes!(ai::components))
         .routes(routes!(key::create, key::list))
         .routes(routes!(key::revoke))
+        .routes(routes!(plan::admin::list, plan::admin::create))
+        .routes(routes!(plan::admin::get, plan::admin::update, plan::admin::archive))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))

@@ -6,6 +6,7 @@
 mod ai;
 mod anthropic;
 mod auth;
+mod checkout;
 mod client;
 mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
@@ -19,6 +20,8 @@ mod key;
 mod nodes;
 mod openapi;
 mod operate;
+mod plan;
+mod price_sync;
 mod realtime;
 mod refusal;
 mod setup;
