@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{FeatureKey, PlanId, TenantId};
-use crate::time::{Reset, Zone};
+use crate::plan::{Applies, PlanVersion};
+use crate::time::{Reset, Timestamp, Zone};
 
 /// How a feature behaves (SPEC §1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub struct Feature {
     pub kind: FeatureKind,
     /// What one of it is (`bytes`, `prompts`), for people.
     pub unit: Option<Arc<str>>,
+    /// Whether it is offered no more; plans that grant it go on.
+    pub archived: bool,
 }
 
 /// Percentages of a limit at which a quota's status changes.
@@ -66,7 +69,8 @@ impl Default for Thresholds {
 }
 
 /// What a plan grants of one feature.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PlanFeature {
     /// Whether the plan has the feature at all.
     pub enabled: bool,
@@ -80,6 +84,8 @@ pub struct PlanFeature {
     pub thresholds: Thresholds,
     /// Units that one customer may use for each node while the store is away; 0 refuses at once (SPEC §3.12).
     pub fail_open: i64,
+    /// What a unit beyond a soft limit costs, in millionths of the tenant's currency.
+    pub overage_micros: Option<i64>,
 }
 
 /// What is sold.
@@ -93,14 +99,26 @@ pub struct Plan {
     pub name: Arc<str>,
     /// Grows with every published change; refusals quote it.
     pub version: i64,
+    /// What people read about it.
+    pub description: Arc<str>,
     /// Whether new customers may take it.
     pub active: bool,
+    /// Whether it stands on the pricing page.
+    pub visible: bool,
     /// Sold by talking to sales, without a public price.
     pub contact_sales: bool,
     /// Order on the pricing page.
     pub position: i64,
-    /// What it grants.
+    /// Days without payment at the beginning; 0 for none.
+    pub trial_days: i64,
+    /// What it grants, in its newest version.
     pub features: BTreeMap<FeatureKey, PlanFeature>,
+    /// When that version was published, in the tenant's time.
+    pub published_at: Timestamp,
+    /// For which subscriptions that version holds.
+    pub applies: Applies,
+    /// The versions before, newest first, as far as one may still hold for a subscription.
+    pub earlier: Vec<PlanVersion>,
 }
 
 /// Everything of a tenant that the gate decides with: an immutable snapshot, replaced as a whole when `epoch` moves.
@@ -128,18 +146,23 @@ impl Catalog {
         self.plans.values().find(|plan| &*plan.slug == slug)
     }
 
-    /// The active plans that grant more of a feature than `limit` (or have it, when that is all that is asked),
+    /// The plans of the pricing page, in its order.
+    pub fn public_plans(&self) -> Vec<&Plan> {
+        let mut plans: Vec<_> = self.plans.values().filter(|plan| plan.active && plan.visible).collect();
+        plans.sort_by(|one, other| (one.position, &one.slug).cmp(&(other.position, &other.slug)));
+        plans
+    }
+
+    /// The plans of the pricing page that grant more of a feature than `limit` (or have it, when that is all that is asked),
     /// in the order of the pricing page.
     pub fn plans_with(&self, feature: &FeatureKey, more_than: Option<i64>) -> Vec<&Plan> {
-        let fits = |plan: &&Plan| {
-            plan.active
-                && plan.features.get(feature).is_some_and(|granted| {
-                    granted.enabled
-                        && more_than.is_none_or(|limit| granted.limit_type != LimitType::Hard || granted.limit > limit)
-                })
-        };
-        let mut plans: Vec<_> = self.plans.values().filter(fits).collect();
-        plans.sort_by_key(|plan| plan.position);
+        let mut plans = self.public_plans();
+        plans.retain(|plan| {
+            plan.features.get(feature).is_some_and(|granted| {
+                granted.enabled
+                    && more_than.is_none_or(|limit| granted.limit_type != LimitType::Hard || granted.limit > limit)
+            })
+        });
         plans
     }
 }

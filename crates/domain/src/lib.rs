@@ -13,6 +13,7 @@ pub mod gauge;
 pub mod id;
 pub mod money;
 pub mod permission;
+pub mod plan;
 pub mod quota;
 pub mod reservation;
 pub mod revenue;

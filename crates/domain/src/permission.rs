@@ -105,6 +105,8 @@ pub enum Permission {
     CustomersWrite,
     /// Mint browser tokens: keys alone.
     TokensMint,
+    /// Buy, change and end a subscription.
+    SubscriptionWrite,
     /// See all customers and users, their usage, decisions and history.
     CustomersRead,
     /// Change what one customer may use: overrides, credits, plan, suspension.
@@ -162,7 +164,7 @@ impl Rule {
 
 impl Permission {
     /// Every permission, in the order of the table.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::SignedIn,
         Self::UsageWrite,
         Self::UsageCorrect,
@@ -170,6 +172,7 @@ impl Permission {
         Self::AiRun,
         Self::CustomersWrite,
         Self::TokensMint,
+        Self::SubscriptionWrite,
         Self::CustomersRead,
         Self::CustomersManage,
         Self::Impersonate,
@@ -206,6 +209,9 @@ impl Permission {
             Self::TokensMint => {
                 let base = Rule::of_scope("tokens:mint", Scope::TokensMint, "mint short-lived browser tokens");
                 Rule { keys_only: true, own_customer: false, ..base }
+            }
+            Self::SubscriptionWrite => {
+                Rule::of_scope("subscription:write", Scope::CustomersWrite, "buy, change and end a subscription")
             }
             Self::CustomersRead => Rule::of_role("customers:read", Role::Support, "see every customer and user"),
             Self::CustomersManage => {

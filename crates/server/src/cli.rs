@@ -102,6 +102,9 @@ struct Serve {
     /// The address of the demo's Anthropic upstream.
     #[arg(long, env = "TOLLGATE_ANTHROPIC_BASE_URL")]
     anthropic_base_url: Option<String>,
+    /// A call of the sandbox provider that never answers, such as `create_plan:after`: for tests of crashes.
+    #[arg(long, env = "TOLLGATE_SANDBOX_HANGS", hide = true)]
+    sandbox_hangs: Option<String>,
     /// What to log: error, warn, info, debug, or a filter such as tollgate=debug.
     #[arg(long, env = "TOLLGATE_LOG", default_value = "info", value_parser = log_filter)]
     log: String,
@@ -258,6 +261,7 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
             default_tenant: serve.default_tenant().unwrap_or("halisoft").to_owned(),
             base_domain: serve.base_domain.clone(),
             plain_http: loopback,
+            sandbox_hangs: serve.sandbox_hangs.clone(),
         },
     };
     let running = start::start(&settings).await?;
@@ -416,8 +420,13 @@ async fn create_member(
     (master_key, demo): (Option<String>, bool),
 ) -> Result<ExitCode> {
     let role = Role::parse(role).ok_or_else(|| Error::new(Code::Internal, format!("`{role}` is not a role")))?;
-    let options =
-        Options { demo, default_tenant: tenant.to_owned(), base_domain: "localhost".to_owned(), plain_http: true };
+    let options = Options {
+        demo,
+        default_tenant: tenant.to_owned(),
+        base_domain: "localhost".to_owned(),
+        plain_http: true,
+        sandbox_hangs: None,
+    };
     let settings = Settings { location: storage.location()?, data: storage.data.clone(), master_key, options };
     let running = start::start(&settings).await?;
     let app = running.app();

@@ -68,6 +68,8 @@ pub struct Options {
     pub base_domain: String,
     /// Whether cookies may be plain http's (loopback only).
     pub plain_http: bool,
+    /// The call of the sandbox provider that never answers; for tests.
+    pub sandbox_hangs: Option<String>,
 }
 
 /// Real time in microseconds since 1970: for security, and the base of every tenant's own time.

@@ -20,12 +20,12 @@ const DEPENDENCIES: [(&str, &str, &str); 4] = [
     ),
     (
         "providers",
-        "async-trait base64 jiff lopdf reqwest rustls serde serde_json thiserror tokio tracing zeroize",
+        "async-trait base64 domain jiff lopdf reqwest rustls serde serde_json thiserror tokio tracing zeroize",
         "jsonschema serde-saphyr",
     ),
     (
         "server",
-        "argon2 axum base64 bytes clap crc32fast domain futures-util http-body-util hyper hyper-util jiff jsonschema \
+        "argon2 async-trait axum base64 bytes clap crc32fast domain futures-util http-body-util hyper hyper-util jiff jsonschema \
          jsonwebtoken metrics metrics-exporter-prometheus mimalloc minijinja providers quick_cache ring rust-embed serde \
          serde-saphyr serde_json serde_path_to_error store thiserror tokio tokio-util tower tower-http tracing \
          tracing-subscriber utoipa utoipa-axum uuid zeroize",

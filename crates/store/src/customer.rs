@@ -2,7 +2,8 @@
 
 use domain::entitlement::{Customer, Grant, Override, Subscription};
 use domain::id::{CustomerId, FeatureKey, GrantId, PlanId, PriceId, SubscriptionId, TenantId};
-use domain::time::Timestamp;
+use domain::revenue::Interval;
+use domain::time::{Period, Timestamp};
 use sqlx::FromRow;
 
 use crate::catalog::from_word;
@@ -203,6 +204,10 @@ pub(crate) struct SubscriptionGateRow {
     price_id: Option<String>,
     status: String,
     access_until: Option<i64>,
+    plan_since: i64,
+    period_start: i64,
+    period_end: Option<i64>,
+    interval: Option<String>,
 }
 
 impl SubscriptionGateRow {
@@ -213,6 +218,12 @@ impl SubscriptionGateRow {
             plan: PlanId::stored(self.plan_id),
             price: self.price_id.map(PriceId::stored),
             access_until: self.access_until.map(Timestamp::from_micros),
+            plan_since: Timestamp::from_micros(self.plan_since),
+            period: Period {
+                start: Timestamp::from_micros(self.period_start),
+                end: self.period_end.map(Timestamp::from_micros),
+            },
+            interval: self.interval.as_deref().and_then(Interval::parse),
         })
     }
 }
@@ -257,7 +268,7 @@ impl GrantRow {
 pub async fn load(db: &Db, tenant: &TenantId, row: &CustomerRow) -> Result<Customer> {
     let id = CustomerId::stored(row.customer_id.as_str());
     let subscription: Option<SubscriptionGateRow> =
-        sql!("SELECT subscription_id, plan_id, price_id, status, access_until FROM subscription WHERE tenant_id = $1 AND customer_id = $2 AND status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
+        sql!("SELECT s.subscription_id, s.plan_id, s.price_id, s.status, s.access_until, s.plan_since, s.period_start, s.period_end, p.interval FROM subscription s LEFT JOIN price p ON p.tenant_id = s.tenant_id AND p.price_id = s.price_id WHERE s.tenant_id = $1 AND s.customer_id = $2 AND s.status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
             .bind(tenant)
             .bind(&id)
             .find(db)

@@ -460,9 +460,11 @@ fn unreached(place: &str, error: Error) -> Error {
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "subscriptions", include_str!("../migrations/0002_subscriptions.sql")),
+    (3, "catalog", include_str!("../migrations/0003_catalog.sql")),
     (4, "audit", include_str!("../migrations/0004_audit.sql")),
     (5, "customers", include_str!("../migrations/0005_customers.sql")),
     (6, "analytics", include_str!("../migrations/0006_analytics.sql")),
+    (8, "checkout", include_str!("../migrations/0008_checkout.sql")),
 ];
 
 type Tokens = [(&'static str, &'static str); 3];

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Feature, FeatureKind, LimitType, PlanFeature, Thresholds};
 use crate::id::{CustomerId, FeatureKey, GrantId, PlanId, PriceId, SubscriptionId};
-use crate::time::{Period, Reset, TimeError, Timestamp, period_at};
+use crate::revenue::Interval;
+use crate::time::{Period, Reset, TimeError, Timestamp, Zone, period_at};
 
 /// Where a subscription stands (SPEC §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,9 +42,27 @@ pub struct Subscription {
     pub status: SubscriptionStatus,
     /// Until when a canceled or overdue one may still be used.
     pub access_until: Option<Timestamp>,
+    /// Since when it is on its plan.
+    pub plan_since: Timestamp,
+    /// The billing period that was noted last.
+    pub period: Period,
+    /// How often it is paid; none without a price.
+    pub interval: Option<Interval>,
 }
 
 impl Subscription {
+    /// The billing period that runs at `now`: a renewal takes place at its instant, even when nobody has noted it yet.
+    pub fn period_at(&self, zone: &Zone, now: Timestamp) -> Result<Period, TimeError> {
+        if self.period.end.is_none_or(|end| now < end) {
+            return Ok(self.period);
+        }
+        let reset = match self.interval {
+            Some(Interval::Year) => Reset::Year,
+            Some(Interval::Month) | None => Reset::BillingMonth,
+        };
+        period_at(reset, self.period.start, zone, now)
+    }
+
     /// Whether it lets its customer in (SPEC §13: trialing, active, past due within grace, canceled before its end).
     pub fn is_live(&self, now: Timestamp) -> bool {
         match self.status {
@@ -234,14 +253,20 @@ pub fn resolve(
     }
     let subscription = customer.subscription.as_ref().filter(|s| s.is_live(now)).ok_or(Barred::NoSubscription)?;
     let plan = catalog.plans.get(&subscription.plan).ok_or(Barred::NoSubscription)?;
-    let granted = plan.features.get(key).filter(|granted| granted.enabled).ok_or(Barred::NotInPlan)?;
+    let billed = subscription.period_at(&catalog.zone, now).map_err(Barred::Calendar)?;
+    let (version, features) = plan.held(subscription.plan_since, billed.start);
+    let granted = features.get(key).filter(|granted| granted.enabled).ok_or(Barred::NotInPlan)?;
     let origin = Origin {
         plan: Some(plan.slug.clone()),
-        plan_version: plan.version,
+        plan_version: version,
         plan_limit: plan_limit(feature, granted),
         overridden: false,
     };
-    entitle(catalog, customer, feature, granted, origin, now)
+    let mut entitlement = entitle(catalog, customer, feature, granted, origin, now)?;
+    if plan.waits_for_renewal(version) {
+        entitlement.valid_until = [entitlement.valid_until, billed.end].into_iter().flatten().min();
+    }
+    Ok(entitlement)
 }
 
 /// The entitlement that a settlement falls back to when the customer lost the feature meanwhile: nothing is granted,
@@ -276,6 +301,7 @@ fn unlimited(catalog: &Catalog, customer: &Customer, feature: &Feature, now: Tim
         reset: Reset::CalendarMonth,
         thresholds: Thresholds::default(),
         fail_open: i64::MAX,
+        overage_micros: None,
     };
     entitle(catalog, customer, feature, &granted, Origin::default(), now)
 }

@@ -3,9 +3,13 @@
 use super::*;
 use crate::catalog::Plan;
 use crate::id::TenantId;
+use crate::plan::{Applies, PlanVersion};
 use crate::time::Zone;
 
+/// 2025-01-15T00:00:00Z.
 const NOW: Timestamp = Timestamp::from_micros(1_736_899_200_000_000);
+/// Seconds.
+const DAY: i64 = 86_400;
 
 fn granted(limit: i64, limit_type: LimitType) -> PlanFeature {
     PlanFeature {
@@ -15,6 +19,7 @@ fn granted(limit: i64, limit_type: LimitType) -> PlanFeature {
         reset: Reset::CalendarMonth,
         thresholds: Thresholds::default(),
         fail_open: 0,
+        overage_micros: None,
     }
 }
 
@@ -30,7 +35,8 @@ fn catalog() -> Catalog {
         ("off", FeatureKind::Counter),
         ("elsewhere", FeatureKind::Counter),
     ];
-    let feature = |(name, kind)| (key(name), Feature { key: key(name), name: name.into(), kind, unit: None });
+    let feature =
+        |(name, kind)| (key(name), Feature { key: key(name), name: name.into(), kind, unit: None, archived: false });
     let off = PlanFeature { enabled: false, ..granted(5, LimitType::Hard) };
     let grants = [
         ("calls", granted(100, LimitType::Hard)),
@@ -42,11 +48,17 @@ fn catalog() -> Catalog {
         id: PlanId::from_bits(1),
         slug: "pro".into(),
         name: "Pro".into(),
+        description: "".into(),
         version: 4,
         active: true,
+        visible: true,
         contact_sales: false,
         position: 1,
+        trial_days: 0,
         features: grants.into_iter().map(|(name, granted)| (key(name), granted)).collect(),
+        published_at: Timestamp::EPOCH,
+        applies: Applies::Now,
+        earlier: Vec::new(),
     };
     Catalog {
         tenant: TenantId::stored("ten_1"),
@@ -66,6 +78,9 @@ fn customer() -> Customer {
         price: None,
         status: SubscriptionStatus::Active,
         access_until: None,
+        plan_since: NOW.plus_seconds(-40 * DAY),
+        period: Period { start: NOW.plus_seconds(-9 * DAY), end: Some(NOW.plus_seconds(22 * DAY)) },
+        interval: Some(Interval::Month),
     };
     Customer {
         id: CustomerId::from_bits(1),
@@ -214,4 +229,58 @@ fn what_was_lost_meanwhile_can_still_be_settled() {
     let began = Period { start: Timestamp::EPOCH, end: Some(NOW) };
     let counted = there.in_period(began);
     assert_eq!((counted.period, counted.plan_key.period_start), (began, Timestamp::EPOCH), "where it began");
+}
+
+/// The catalog after its plan's limit of calls rose to 200, for those for whom the version holds.
+fn published(applies: Applies, published_at: Timestamp) -> Catalog {
+    let mut catalog = catalog();
+    for plan in catalog.plans.values_mut() {
+        let before = PlanVersion {
+            number: plan.version,
+            published_at: plan.published_at,
+            applies: plan.applies,
+            features: plan.features.clone(),
+        };
+        plan.earlier = vec![before];
+        plan.features.insert(key("calls"), granted(200, LimitType::Hard));
+        (plan.version, plan.applies, plan.published_at) = (5, applies, published_at);
+    }
+    catalog
+}
+
+#[test]
+fn a_subscription_has_the_version_that_holds_for_it() {
+    let day = |days: i64| NOW.plus_seconds(days * DAY);
+    for (applies, published_at, expected) in [
+        (Applies::Now, day(-1), (200, 5)),
+        (Applies::New, day(-1), (100, 4)),
+        (Applies::New, day(-40), (200, 5)),
+        (Applies::Renewal, day(-8), (100, 4)),
+        (Applies::Renewal, day(-9), (200, 5)),
+    ] {
+        let found = resolve(&published(applies, published_at), &customer(), &key("calls"), NOW).expect("it is granted");
+        assert_eq!(
+            (found.limit, found.origin.plan_version),
+            (Some(expected.0), expected.1),
+            "{applies:?} {published_at}"
+        );
+    }
+}
+
+#[test]
+fn a_renewal_brings_the_new_version_at_its_instant_though_nobody_noted_it() {
+    let later = published(Applies::Renewal, NOW);
+    let renews = NOW.plus_seconds(22 * DAY);
+    let limit = |at: Timestamp| {
+        let found = resolve(&later, &customer(), &key("storage"), at).expect("it is granted");
+        let calls = resolve(&later, &customer(), &key("calls"), at).expect("it is granted");
+        (calls.limit, found.valid_until)
+    };
+    assert_eq!(limit(NOW), (Some(100), Some(renews)), "what never resets is resolved anew at the renewal, too");
+    assert_eq!(limit(renews.plus_micros(-1)), (Some(100), Some(renews)));
+    assert_eq!(limit(renews), (Some(200), None));
+    // Long after: the periods that nobody noted are counted from the one that was.
+    let late = published(Applies::Renewal, renews.plus_seconds(DAY));
+    let calls = |at| resolve(&late, &customer(), &key("calls"), at).expect("it is granted").limit;
+    assert_eq!((calls(renews.plus_seconds(2 * DAY)), calls(renews.plus_seconds(40 * DAY))), (Some(100), Some(200)));
 }

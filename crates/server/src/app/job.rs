@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::id::JobId;
+use domain::id::{JobId, TenantId};
 use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::{audit, import, summary, usage};
+use super::{audit, import, provider, summary, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -46,6 +46,10 @@ enum Job {
     DropExpired,
     /// Give new entries of the audit trail their places in it.
     SealAudit,
+    /// Find price versions that a provider has not been told of.
+    FindUnsyncedPrices,
+    /// Bring one price version to one provider, or end it there.
+    SyncPrice,
 }
 
 impl Job {
@@ -57,6 +61,8 @@ impl Job {
         Self::Import,
         Self::DropExpired,
         Self::SealAudit,
+        Self::FindUnsyncedPrices,
+        Self::SyncPrice,
     ];
 
     const fn name(self) -> &'static str {
@@ -68,17 +74,21 @@ impl Job {
             Self::Import => "import",
             Self::DropExpired => "drop_expired",
             Self::SealAudit => "seal_audit",
+            Self::FindUnsyncedPrices => "find_unsynced_prices",
+            Self::SyncPrice => provider::SYNC,
         }
     }
 
-    /// Seconds from one run to the next.
-    const fn every_seconds(self) -> i64 {
+    /// Seconds from one run to the next; none for a job that is done once.
+    const fn every_seconds(self) -> Option<i64> {
         match self {
-            Self::ExpireReservations => 5,
-            Self::FollowCounters | Self::Import | Self::SealAudit => 2,
-            Self::RollRevenue => 15,
-            Self::Summarize => 1,
-            Self::DropExpired => 600,
+            Self::ExpireReservations => Some(5),
+            Self::FollowCounters | Self::Import | Self::SealAudit => Some(2),
+            Self::RollRevenue => Some(15),
+            Self::Summarize => Some(1),
+            Self::DropExpired => Some(600),
+            Self::FindUnsyncedPrices => Some(60),
+            Self::SyncPrice => None,
         }
     }
 
@@ -90,7 +100,7 @@ impl Job {
 /// Makes sure that the standing jobs are in the queue.
 pub async fn ensure_standing(app: &App, now: Timestamp) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    for job in Job::ALL {
+    for job in Job::ALL.iter().filter(|job| job.every_seconds().is_some()) {
         let id = JobId::from_bits(id_bits());
         store::job::push(&mut tx, &platform(), (&id, job.name(), "{}"), ("standing", now)).await?;
     }
@@ -114,7 +124,7 @@ pub async fn tick(app: &Arc<App>, now: Timestamp) -> Result<Timestamp> {
 async fn run(app: &Arc<App>, row: &JobRow, now: Timestamp) -> Result<()> {
     let fence = row.fence + 1;
     let outcome = match Job::parse(&row.kind) {
-        Some(job) => perform(app, job, now).await.map(|()| Some(now.plus_seconds(job.every_seconds()))),
+        Some(job) => perform(app, job, row, now).await,
         None => Err(Error::internal(format!("job {}: unknown kind {}", row.job_id, row.kind))),
     };
     let mut tx = app.db.begin().await?;
@@ -132,16 +142,34 @@ async fn run(app: &Arc<App>, row: &JobRow, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-async fn perform(app: &Arc<App>, job: Job, now: Timestamp) -> Result<()> {
+/// Does a job; answers when it is to be done again.
+async fn perform(app: &Arc<App>, job: Job, row: &JobRow, now: Timestamp) -> Result<Option<Timestamp>> {
     match job {
-        Job::ExpireReservations => expire_reservations(app).await,
-        Job::FollowCounters => follow_counters(app).await,
-        Job::RollRevenue => super::revenue::roll_all(app).await,
-        Job::Summarize => summary::follow(app).await,
-        Job::Import => import::work(app).await,
-        Job::DropExpired => drop_expired(app, now).await,
-        Job::SealAudit => audit::chain::seal(app, now).await,
+        Job::ExpireReservations => expire_reservations(app).await?,
+        Job::FollowCounters => follow_counters(app).await?,
+        Job::RollRevenue => super::revenue::roll_all(app).await?,
+        Job::Summarize => summary::follow(app).await?,
+        Job::Import => import::work(app).await?,
+        Job::DropExpired => drop_expired(app, now).await?,
+        Job::SealAudit => audit::chain::seal(app, now).await?,
+        Job::FindUnsyncedPrices => find_unsynced_prices(app).await?,
+        Job::SyncPrice => return provider::sync(&of_tenant(app, row).await?, &row.payload).await,
     }
+    Ok(job.every_seconds().map(|seconds| now.plus_seconds(seconds)))
+}
+
+/// The context of a job of one tenant, with the tenant as it is now.
+async fn of_tenant(app: &Arc<App>, row: &JobRow) -> Result<Cx> {
+    let tenant = app.tenants.fresh(&app.db, &app.master, &TenantId::stored(row.tenant_id.as_str())).await?;
+    Ok(Cx::system(app, &tenant, &row.job_id))
+}
+
+async fn find_unsynced_prices(app: &Arc<App>) -> Result<()> {
+    for row in store::tenant::list(&app.db).await? {
+        let tenant = app.tenants.fresh(&app.db, &app.master, &row.id()).await?;
+        provider::find_unsynced(&Cx::system(app, &tenant, "find-unsynced-prices")).await?;
+    }
+    Ok(())
 }
 
 async fn expire_reservations(app: &Arc<App>) -> Result<()> {

@@ -37,7 +37,7 @@ impl Start {
         let plan = cx.tenant.catalog.plan_by_slug(slug).filter(|plan| plan.active);
         let plan =
             plan.ok_or_else(|| Error::field("/plan", "name an active plan, such as the ones of GET /api/plans"))?;
-        let price = cx.tenant.prices.iter().find(|p| p.plan == plan.id.as_str() && p.interval == "month");
+        let price = cx.tenant.price(plan, Interval::Month);
         Ok(Self {
             plan: slug.to_owned(),
             price: price.map(|price| PriceId::stored(price.id.as_str())),
@@ -54,7 +54,8 @@ pub async fn start(tx: &mut Tx, cx: &Cx, customer: &CustomerId, start: &Start) -
     let plan = cx.tenant.catalog.plan_by_slug(&start.plan);
     let plan = plan.ok_or_else(|| Error::field("/plan", "name a plan of the catalog"))?;
     let priced = priced(tx, cx, start.price.as_ref().map(PriceId::as_str)).await?;
-    let reset = match priced.map(|(interval, _)| interval) {
+    let interval = priced.map(|(interval, _)| interval);
+    let reset = match interval {
         Some(Interval::Year) => Reset::Year,
         Some(Interval::Month) | None => Reset::BillingMonth,
     };
@@ -68,6 +69,9 @@ pub async fn start(tx: &mut Tx, cx: &Cx, customer: &CustomerId, start: &Start) -
             price: start.price.clone(),
             status: start.status,
             access_until: None,
+            plan_since: start.began,
+            period,
+            interval,
         },
         period_start: period.start,
         period_end: period.end,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::catalog::{Feature, FeatureKind, LimitType, Plan, PlanFeature, Thresholds};
 use domain::id::{FeatureKey, PlanId, PriceId, TenantId};
 use domain::money::{Currency, Money};
+use domain::plan::Applies;
 use domain::time::{Reset, Timestamp};
 use serde::Deserialize;
 use store::catalog::{ComponentRow, ModelPriceRow, PriceRow, UpstreamRow};
@@ -113,12 +114,13 @@ impl Template {
                 name: entry.name.as_str().into(),
                 kind: entry.kind,
                 unit: entry.unit.as_deref().map(Into::into),
+                archived: false,
             };
             store::catalog::insert_feature(tx, tenant, &feature, position).await?;
         }
         for (entry, position) in self.plans.iter().zip(0_i64..) {
             let plan = entry.plan(position);
-            store::catalog::insert_plan(tx, tenant, &plan).await?;
+            store::plan::insert(tx, tenant, &plan).await?;
             for (interval, amount) in [("month", &entry.month), ("year", &entry.year)] {
                 if let Some(amount) = amount {
                     let price = self.price(&plan.id, interval, amount)?;
@@ -154,16 +156,23 @@ impl PlanEntry {
             reset: entry.reset,
             thresholds: Thresholds::default(),
             fail_open: 0,
+            overage_micros: None,
         };
         Plan {
             id: PlanId::from_bits(id_bits()),
             slug: self.slug.as_str().into(),
             name: self.name.as_str().into(),
+            description: "".into(),
             version: 1,
             active: true,
+            visible: true,
             contact_sales: self.contact_sales,
             position,
+            trial_days: 0,
             features: self.features.iter().map(|(key, entry)| (key.clone(), granted(entry))).collect(),
+            published_at: Timestamp::EPOCH,
+            applies: Applies::Now,
+            earlier: Vec::new(),
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
-use domain::catalog::{Catalog, Thresholds};
+use domain::catalog::{Catalog, Plan, Thresholds};
 use domain::id::{FeatureKey, TenantId};
 use domain::money::{Currency, Money};
+use domain::revenue::Interval;
 use domain::time::Timestamp;
 use providers::llm::Upstream;
 use serde::{Deserialize, Serialize};
@@ -133,6 +134,17 @@ impl Tenant {
     /// How it is set up.
     pub fn settings(&self) -> Settings {
         serde_json::from_str(&self.row.settings).unwrap_or_default()
+    }
+
+    /// What a new customer pays for a plan, in the tenant's own currency.
+    pub fn price(&self, plan: &Plan, interval: Interval) -> Option<&Price> {
+        let own = |p: &&Price| p.amount.currency.code() == self.row.currency;
+        self.prices_of(plan).filter(own).find(|p| p.interval == interval.name())
+    }
+
+    /// What a new customer pays for a plan, in every interval and currency.
+    pub fn prices_of(&self, plan: &Plan) -> impl Iterator<Item = &Price> {
+        self.prices.iter().filter(|p| p.plan == plan.id.as_str())
     }
 
     /// The price of a model for a prompt of some length: the newest that is in force, and of those the band with the

@@ -51,6 +51,9 @@ require!(
     AuditRead,
     SettingsWrite,
     MembersWrite,
+    SubscriptionWrite,
+    CatalogRead,
+    CatalogWrite,
 );
 
 /// The context of a caller who has a permission.

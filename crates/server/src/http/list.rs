@@ -128,6 +128,22 @@ impl<T> Page<T> {
     }
 }
 
+/// The page of a list that is short enough to be sorted here.
+pub fn cut<T>(mut rows: Vec<T>, wanted: &Wanted, place: impl Fn(&T) -> (String, String)) -> Page<T> {
+    rows.sort_by_cached_key(&place);
+    if wanted.descending {
+        rows.reverse();
+    }
+    if let Some(Place { value, id }) = &wanted.after {
+        let beyond = |row: &T| {
+            let order = place(row).cmp(&(value.clone(), id.clone()));
+            if wanted.descending { order.is_lt() } else { order.is_gt() }
+        };
+        rows.retain(beyond);
+    }
+    Page::of(rows, wanted, place)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,10 @@ mod analytics;
 mod audit;
 mod auth;
 mod body;
+mod checkout;
 mod contact;
 mod customer;
+mod decimal;
 mod decision;
 mod directory;
 mod docs;
@@ -15,6 +17,7 @@ mod edge;
 mod etag;
 mod export;
 mod forecast;
+mod grant;
 mod health;
 mod history;
 mod impersonate;
@@ -29,9 +32,11 @@ mod params;
 mod permission;
 mod plan;
 mod problem;
+mod provider;
 mod realtime;
 mod retry;
 mod revenue;
+mod sandbox;
 mod session;
 mod setting;
 mod usage;
@@ -89,6 +94,13 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(customer::get))
         .routes(routes!(customer::mint))
         .routes(routes!(customer::subscription))
+        .routes(routes!(checkout::begin))
+        .routes(routes!(checkout::get))
+        .routes(routes!(sandbox::approve))
+        .routes(routes!(provider::list))
+        .routes(routes!(provider::of_plan))
+        .routes(routes!(provider::retry))
+        .routes(routes!(sandbox::plans))
         .routes(routes!(plan::list))
         .routes(routes!(ai::components))
         .routes(routes!(key::create, key::list))
@@ -123,6 +135,8 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(contact::list))
         .routes(routes!(contact::get, contact::update))
         .routes(routes!(permission::list))
+        .routes(routes!(plan::admin::list, plan::admin::create))
+        .routes(routes!(plan::admin::get, plan::admin::update, plan::admin::archive))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
@@ -150,6 +164,7 @@ fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
         .route("/api/openapi.json", get(move || async move { docs::document(&document) }))
         .route("/api/docs", get(docs::page))
         .route("/problems/{code}", get(docs::problem))
+        .route("/sandbox/checkout/{token}", get(sandbox::page).post(sandbox::answer))
         .route("/assets/{*path}", get(page::asset))
         .route("/robots.txt", get(page::robots))
         .method_not_allowed_fallback(|| async {

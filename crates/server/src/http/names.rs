@@ -107,6 +107,15 @@ pub enum IntervalName {
     Year,
 }
 
+/// Where a payment provider stands with a price.
+#[derive(ToSchema)]
+#[schema(as = SyncState, rename_all = "snake_case")]
+pub enum SyncStateName {
+    Pending,
+    Synced,
+    Failed,
+}
+
 /// What kind of tenant it is.
 #[derive(ToSchema)]
 #[schema(as = TenantMode, rename_all = "snake_case")]

@@ -1,9 +1,12 @@
 //! The public pricing page's data.
 
+pub mod admin;
+
 use std::sync::Arc;
 
 use super::wire::Json;
 use domain::money::Money;
+use domain::revenue::Interval;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -11,7 +14,7 @@ use utoipa::ToSchema;
 use super::auth::Anyone;
 use super::customer::{PlanBody, plan_body};
 use super::problem::{Failed, Problem};
-use crate::app::tenant::{Price, Tenant};
+use crate::app::tenant::Tenant;
 
 /// An exact decimal number with the currency's own digits.
 #[derive(Debug, Clone, Copy)]
@@ -62,18 +65,13 @@ pub struct PricedPlan {
 #[utoipa::path(get, path = "/api/plans", operation_id = "listPlans", security(()), tag = "subscription", responses((status = 200, body = PlansBody), (status = 404, body = Problem)))]
 pub async fn list(Anyone(cx): Anyone) -> Result<Json<PlansBody>, Failed> {
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
-    let mut plans: Vec<_> = tenant.catalog.plans.values().filter(|plan| plan.active).collect();
-    plans.sort_by_key(|plan| plan.position);
-    let data = plans.into_iter().map(|plan| priced(&tenant, plan)).collect();
+    let data = tenant.catalog.public_plans().into_iter().map(|plan| priced(&tenant, plan)).collect();
     Ok(Json(PlansBody { currency: tenant.row.currency.clone(), data, next_cursor: None }))
 }
 
 fn priced(tenant: &Arc<Tenant>, plan: &domain::catalog::Plan) -> PricedPlan {
-    let price = |interval: &str| {
-        let of_plan = |price: &&Price| price.plan == plan.id.as_str() && price.interval == interval;
-        tenant.prices.iter().find(of_plan).map(|price| price.amount)
-    };
-    let (month, year) = (price("month"), price("year"));
+    let price = |interval| tenant.price(plan, interval).map(|price| price.amount);
+    let (month, year) = (price(Interval::Month), price(Interval::Year));
     let saving = month.zip(year).and_then(|(month, year)| {
         let minor = month.minor.checked_mul(12)?.checked_sub(year.minor)?;
         (minor > 0).then_some(Money::new(minor, year.currency))

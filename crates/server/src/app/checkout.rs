@@ -1,0 +1,234 @@
+//! Buying a plan: a purchase waits for its buyer at a provider, and what the provider says then, not the browser that
+//! comes back, makes the subscription active (SPEC §5).
+
+use domain::entitlement::SubscriptionStatus;
+use domain::id::{CustomerId, PlanId, PriceId, encode};
+use providers::pay::{Failure, NewCheckout, PaymentProvider, RemoteStatus};
+use serde_json::json;
+use store::checkout::CheckoutRow;
+use store::db::Tx;
+use store::gate::Idempotency;
+
+use super::subscription::{self, Standing, Start};
+use super::tenant::Price;
+use super::{audit, creation, provider};
+use crate::cx::{Cx, id_bits};
+use crate::error::{Code, Error, Result};
+
+/// How long an approval may wait, in seconds.
+const OPEN_SECONDS: i64 = 30 * 60;
+/// For so long another request leaves the call to the provider to the one that began it, in seconds.
+const BEGINS_SECONDS: i64 = 30;
+
+/// What somebody wants to buy.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The plan's name in URLs.
+    pub plan: String,
+    /// `month` or `year`.
+    pub interval: String,
+    /// Through whom; the tenant's preferred provider otherwise.
+    pub provider: Option<String>,
+    /// Where the buyer's browser goes afterwards, without the purchase's id.
+    pub return_url: String,
+}
+
+/// What buying came to.
+pub enum Bought {
+    /// It costs nothing and is active at once.
+    Active,
+    /// It waits for its buyer. Says also whether this is the answer to an earlier request.
+    Waits(Box<CheckoutRow>, bool),
+}
+
+/// Begins a purchase.
+pub async fn begin(cx: &Cx, customer: &CustomerId, order: &Order, identity: Option<&Idempotency>) -> Result<Bought> {
+    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+    let cx = &cx.clone().with_tenant(tenant);
+    let price = price_of(cx, order)?;
+    refuse_the_same(cx, customer, &price).await?;
+    if price.amount.minor == 0 {
+        let mut tx = cx.app.db.begin().await?;
+        activate(&mut tx, cx, customer, (&price.plan, &price.id), "free_plan").await?;
+        tx.commit().await?;
+        return Ok(Bought::Active);
+    }
+    let provider = provider::named(cx, order.provider.as_deref())?;
+    let id = PriceId::stored(price.id.as_str());
+    let remote_plan = provider::ensure(cx, &*provider, &id).await?;
+    let (row, new) = open(cx, customer, (&price, provider.name()), identity).await?;
+    if row.approval_url.is_some() {
+        return Ok(Bought::Waits(Box::new(row), !new));
+    }
+    if !new && row.created_at > cx.tenant_now().plus_seconds(-BEGINS_SECONDS).as_micros() {
+        let detail = "The first request for this purchase is still running; try again shortly.";
+        return Err(Error::new(Code::IdempotencyInFlight, detail).retry_after(1));
+    }
+    let return_url = format!("{}?checkout={}", order.return_url, row.checkout_id);
+    let wanted = NewCheckout { reference: row.checkout_id.clone(), plan: remote_plan, return_url };
+    let remote = approval(&*provider, &wanted).await.map_err(told)?;
+    let mut tx = cx.app.db.begin().await?;
+    let place = (remote.id.as_str(), remote.approval_url.as_str());
+    store::checkout::note_remote(&mut tx, cx.tenant.id(), &row.checkout_id, place).await?;
+    tx.commit().await?;
+    let row = CheckoutRow { remote_id: Some(remote.id), approval_url: Some(remote.approval_url), ..row };
+    Ok(Bought::Waits(Box::new(row), !new))
+}
+
+async fn approval(
+    provider: &dyn PaymentProvider,
+    wanted: &NewCheckout,
+) -> Result<providers::pay::RemoteCheckout, Failure> {
+    match provider.find_checkout(&wanted.reference).await? {
+        Some(made) => Ok(made),
+        None => provider.create_checkout(wanted).await,
+    }
+}
+
+fn told(failure: Failure) -> Error {
+    match failure {
+        Failure::Away(why) => {
+            tracing::warn!(why, "a purchase could not be begun");
+            Error::new(Code::ProviderSyncPending, "The payment provider does not answer; try again shortly.")
+                .retry_after(5)
+        }
+        Failure::Refused(why) => {
+            Error::new(Code::UpstreamFailed, format!("The payment provider refused ({why}); nothing was charged."))
+        }
+    }
+}
+
+/// What new customers pay for the plan now.
+fn price_of(cx: &Cx, order: &Order) -> Result<Price> {
+    let plan = cx.tenant.catalog.plan_by_slug(&order.plan).filter(|plan| plan.active);
+    let plan = plan.ok_or_else(|| Error::field("/plan", "name an active plan, such as the ones of GET /api/plans"))?;
+    let currency = cx.tenant.row.currency.as_str();
+    let of_plan = |price: &&Price| price.plan == plan.id.as_str() && price.amount.currency.code() == currency;
+    if !cx.tenant.prices.iter().any(|price| of_plan(&price)) {
+        return Err(Error::field("/plan", "this plan's price is agreed with sales; use POST /api/contact-sales"));
+    }
+    let price = cx.tenant.prices.iter().filter(of_plan).find(|price| price.interval == order.interval);
+    price.cloned().ok_or_else(|| Error::field("/interval", "this plan is not sold so; use month or year as it offers"))
+}
+
+async fn refuse_the_same(cx: &Cx, customer: &CustomerId, price: &Price) -> Result<()> {
+    let current = subscription::current(cx, customer).await?;
+    let same = current.is_some_and(|row| {
+        row.status == "active" && row.plan_id == price.plan && row.price_id.as_deref() == Some(price.id.as_str())
+    });
+    if same {
+        return Err(Error::new(Code::Taken, "The subscription is on this plan and price already."));
+    }
+    Ok(())
+}
+
+/// The open purchase of this, or a new one. Says whether it is new.
+async fn open(
+    cx: &Cx,
+    customer: &CustomerId,
+    (price, provider): (&Price, &str),
+    identity: Option<&Idempotency>,
+) -> Result<(CheckoutRow, bool)> {
+    let tenant = cx.tenant.id();
+    let now = cx.tenant_now();
+    let id = PriceId::stored(price.id.as_str());
+    let mut tx = cx.app.db.begin().await?;
+    if let Some(made) = creation::claim(&mut tx, cx, identity).await? {
+        let row = store::checkout::find(&mut tx, tenant, &made).await?;
+        return Ok((row.ok_or_else(|| Error::internal(format!("checkout {made} is gone")))?, false));
+    }
+    // A double click without a key is the same purchase.
+    let waiting = store::checkout::find_open(&mut tx, tenant, (customer, &id, provider), now).await?;
+    let new = waiting.is_none();
+    let row = match waiting {
+        Some(row) => row,
+        None => {
+            let row = CheckoutRow {
+                checkout_id: format!("chk_{}", encode(id_bits())),
+                customer_id: customer.to_string(),
+                plan_id: price.plan.clone(),
+                price_id: price.id.clone(),
+                provider: provider.to_owned(),
+                state: "open".to_owned(),
+                remote_id: None,
+                approval_url: None,
+                created_at: now.as_micros(),
+                expires_at: now.plus_seconds(OPEN_SECONDS).as_micros(),
+            };
+            store::checkout::insert(&mut tx, tenant, &row).await?;
+            let after = json!({ "customer": row.customer_id, "price": row.price_id, "provider": provider });
+            let change =
+                audit::Change { action: "checkout.began", target: &row.checkout_id, before: None, after: Some(after) };
+            audit::write(&mut tx, cx, change).await?;
+            row
+        }
+    };
+    creation::note(&mut tx, cx, identity, &row.checkout_id).await?;
+    tx.commit().await?;
+    Ok((row, new))
+}
+
+/// Puts a customer on a plan at a price: a first subscription, or a change of the current one.
+async fn activate(
+    tx: &mut Tx,
+    cx: &Cx,
+    customer: &CustomerId,
+    (plan, price): (&str, &str),
+    cause: &'static str,
+) -> Result<()> {
+    let (plan, price) = (PlanId::stored(plan), PriceId::stored(price));
+    let slug = cx.tenant.catalog.plans.get(&plan).map(|plan| plan.slug.to_string());
+    let slug = slug.ok_or_else(|| Error::internal(format!("plan {plan} is gone")))?;
+    let Some(current) = store::subscription::current(&mut *tx, cx.tenant.id(), customer).await? else {
+        let now = cx.tenant_now();
+        let status = SubscriptionStatus::Active;
+        let start = Start { plan: slug, price: Some(price), status, began: now, billed_at: now, cause };
+        subscription::start(tx, cx, customer, &start).await?;
+        return Ok(());
+    };
+    let to = Standing { plan, price: Some(price), status: SubscriptionStatus::Active, access_until: None };
+    subscription::change(tx, cx, &current, &to, cause).await
+}
+
+/// A purchase as it stands now: one that is open is looked up at its provider first.
+pub async fn look_up(cx: &Cx, id: &str) -> Result<CheckoutRow> {
+    let unknown = || Error::new(Code::NotFound, "There is no such checkout; begin one with POST /api/checkout.");
+    if id.contains('\0') {
+        return Err(unknown());
+    }
+    let row = store::checkout::find(&cx.app.db, cx.tenant.id(), id).await?.ok_or_else(unknown)?;
+    let Some(remote) = row.remote_id.clone().filter(|_| row.state == "open") else { return Ok(row) };
+    let provider = provider::named(cx, Some(&row.provider))?;
+    let state = match provider.status(&remote).await.map_err(told)? {
+        RemoteStatus::Active => "completed",
+        RemoteStatus::Ended => "declined",
+        RemoteStatus::Pending if cx.tenant_now().as_micros() >= row.expires_at => "expired",
+        RemoteStatus::Pending => return Ok(row),
+    };
+    conclude(cx, row, state).await
+}
+
+/// Ends a purchase, once, and gives the buyer what was bought.
+async fn conclude(cx: &Cx, row: CheckoutRow, state: &'static str) -> Result<CheckoutRow> {
+    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+    let cx = &cx.clone().with_tenant(tenant);
+    let mut tx = cx.app.db.begin().await?;
+    if store::checkout::end(&mut tx, cx.tenant.id(), &row.checkout_id, state).await? {
+        if state == "completed" {
+            let customer = CustomerId::stored(row.customer_id.as_str());
+            activate(&mut tx, cx, &customer, (&row.plan_id, &row.price_id), "checkout").await?;
+        }
+        let after = json!({ "state": state, "plan": row.plan_id, "price": row.price_id });
+        let before = json!({ "state": "open" });
+        let change = audit::Change {
+            action: "checkout.ended",
+            target: &row.checkout_id,
+            before: Some(before),
+            after: Some(after),
+        };
+        audit::write(&mut tx, cx, change).await?;
+        tx.commit().await?;
+    }
+    let row = store::checkout::find(&cx.app.db, cx.tenant.id(), &row.checkout_id).await?;
+    row.ok_or_else(|| Error::internal("a checkout is gone"))
+}

@@ -1,0 +1,416 @@
+//! Plans: made, edited and archived by admins. An edit is published at once as a new version of the plan.
+//!
+//! Everything that changes a plan goes through [`publish`]: row, grants, prices, version, audit and epoch move together.
+
+use std::collections::BTreeMap;
+
+use domain::catalog::{Feature, Plan, PlanFeature};
+use domain::id::{FeatureKey, PlanId};
+use domain::money::{Currency, Money};
+use domain::plan::{Applies, Offer, Terms};
+use domain::revenue::Interval;
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use store::db::Tx;
+use store::gate::Idempotency;
+use store::plan::{PlanRow, VersionRow as PlanVersionRow};
+use store::price::VersionRow;
+
+use super::grant::{self, GrantEdit};
+use super::patch::Patch;
+use super::price::{self, Slot};
+use super::revision::Expected;
+use super::{audit, creation};
+use crate::cx::{Cx, id_bits};
+use crate::error::{Code, Error, Result};
+use crate::limits::TEXT_CHARS_MAX;
+
+/// Plans of a tenant.
+const PLANS_MAX: usize = 500;
+const DESCRIPTION_CHARS_MAX: usize = 2_000;
+const TRIAL_DAYS_MAX: i64 = 730;
+const POSITION_MAX: i64 = 1_000_000;
+
+/// What an edit changes of a plan; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Edit {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visible: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact_sales: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial_days: Option<i64>,
+    /// The monthly price in the tenant's currency, as somebody wrote it.
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    pub month: Patch<String>,
+    /// The yearly price.
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    pub year: Patch<String>,
+    /// What it grants, by feature; none takes the feature out of the plan.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<FeatureKey, Option<GrantEdit>>,
+}
+
+/// A plan with all that an admin sees of it.
+#[derive(Debug, Clone)]
+pub struct Sold {
+    /// Its row.
+    pub row: PlanRow,
+    /// What it says.
+    pub terms: Terms,
+    /// The public prices that are sold now.
+    pub prices: Vec<VersionRow>,
+    /// Current subscriptions.
+    pub subscribers: i64,
+}
+
+/// The context with the tenant as it is now: settings and currency decide about an edit.
+pub async fn fresh(cx: &Cx) -> Result<Cx> {
+    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+    Ok(cx.clone().with_tenant(tenant))
+}
+
+/// The tenant's own currency.
+pub fn currency(cx: &Cx) -> Result<Currency> {
+    Currency::parse(&cx.tenant.row.currency).map_err(Error::internal)
+}
+
+pub fn unknown() -> Error {
+    Error::new(Code::NotFound, "There is no such plan; GET /api/admin/plans lists them.")
+}
+
+/// All plans, also those that are not sold.
+pub async fn list(cx: &Cx) -> Result<Vec<Sold>> {
+    let (db, tenant) = (&cx.app.db, cx.tenant.id());
+    let mut prices: BTreeMap<String, Vec<VersionRow>> = BTreeMap::new();
+    for price in store::price::sold(db, tenant).await? {
+        prices.entry(price.plan_id.clone()).or_default().push(price);
+    }
+    let mut grants = store::plan::grants(db, tenant).await?;
+    let subscribers = store::plan::subscribers(db, tenant).await?;
+    let sold = |row: PlanRow| {
+        let prices = prices.remove(&row.plan_id).unwrap_or_default();
+        let features = grants.remove(&row.id()).unwrap_or_default();
+        let count = subscribers.get(&row.id()).copied().unwrap_or_default();
+        Sold::of(row, prices, features, count)
+    };
+    store::plan::rows(db, tenant).await?.into_iter().map(sold).collect()
+}
+
+/// One plan.
+pub async fn get(cx: &Cx, slug: &str) -> Result<Sold> {
+    let plans = list(cx).await?;
+    plans.into_iter().find(|plan| plan.row.slug == slug).ok_or_else(unknown)
+}
+
+impl Sold {
+    fn of(
+        row: PlanRow,
+        prices: Vec<VersionRow>,
+        features: BTreeMap<FeatureKey, PlanFeature>,
+        subscribers: i64,
+    ) -> Result<Self> {
+        let offer = |price: &VersionRow| {
+            let interval = Interval::parse(&price.interval);
+            let interval = interval.ok_or_else(|| Error::internal(format!("interval {}", price.interval)))?;
+            let amount = price::amount(price)?;
+            Ok(Offer { interval, currency: amount.currency, minor: amount.minor })
+        };
+        let mut offers = prices.iter().map(offer).collect::<Result<Vec<_>>>()?;
+        offers.sort_by_key(|o| (o.interval, o.currency));
+        let terms = Terms {
+            name: row.name.clone(),
+            description: row.description.clone(),
+            active: row.active,
+            visible: row.visible,
+            position: row.position,
+            contact_sales: row.contact_sales,
+            trial_days: row.trial_days,
+            offers,
+            features,
+        };
+        Ok(Self { row, terms, prices, subscribers })
+    }
+}
+
+/// Reads a plan that nobody else can change until the transaction ends.
+pub async fn lock(tx: &mut Tx, cx: &Cx, slug: &str) -> Result<Sold> {
+    let row = store::plan::lock(tx, cx.tenant.id(), slug).await?.ok_or_else(unknown)?;
+    read(tx, cx, row).await
+}
+
+async fn read(tx: &mut Tx, cx: &Cx, row: PlanRow) -> Result<Sold> {
+    let tenant = cx.tenant.id();
+    let mut prices = store::price::sold(&mut *tx, tenant).await?;
+    prices.retain(|price| price.plan_id == row.plan_id);
+    let features = store::plan::grants(&mut *tx, tenant).await?.remove(&row.id()).unwrap_or_default();
+    let subscribers = store::plan::subscribers(&mut *tx, tenant).await?.get(&row.id()).copied().unwrap_or_default();
+    Sold::of(row, prices, features, subscribers)
+}
+
+/// Makes a plan. A retry with the same key answers the plan that was made, and that it was.
+pub async fn create(cx: &Cx, slug: &str, edit: &Edit, identity: Option<&Idempotency>) -> Result<(Sold, bool)> {
+    let cx = &fresh(cx).await?;
+    let key = FeatureKey::parse(&slug.replace('-', "_")).is_ok() && !slug.contains('_') && !slug.ends_with('-');
+    if !key {
+        let detail = "use 1 to 64 of a-z, 0-9 and -, starting with a letter, such as team-plus";
+        return Err(Error::field("/slug", detail));
+    }
+    if edit.name.is_none() {
+        return Err(Error::field("/name", "name the plan, as people shall read it"));
+    }
+    let mut tx = cx.app.db.begin().await?;
+    if let Some(made) = creation::claim(&mut tx, cx, identity).await? {
+        drop(tx);
+        return Ok((get(cx, &made).await?, true));
+    }
+    let others = store::plan::rows(&mut tx, cx.tenant.id()).await?;
+    if others.len() >= PLANS_MAX {
+        return Err(Error::field(
+            "/slug",
+            format!("a tenant has at most {PLANS_MAX} plans; edit one that is archived"),
+        ));
+    }
+    if others.iter().any(|plan| plan.slug == slug) {
+        return Err(Error::new(
+            Code::Taken,
+            format!("A plan is called {slug} already, maybe archived; choose another."),
+        ));
+    }
+    let last = others.iter().map(|plan| plan.position).max().map_or(0, |last| (last + 1).min(POSITION_MAX));
+    let plan = blank(slug, last);
+    store::plan::insert(&mut tx, cx.tenant.id(), &plan).await?;
+    let before = lock(&mut tx, cx, slug).await?;
+    let terms = edited(&mut tx, cx, &before.terms, edit).await?;
+    let publication = Publication { terms, applies: Applies::Now, action: "plan.created" };
+    let sold = publish(&mut tx, cx, &before, publication).await?;
+    creation::note(&mut tx, cx, identity, slug).await?;
+    tx.commit().await?;
+    Ok((sold, false))
+}
+
+/// A plan that says nothing yet. Its first version is what it is made with.
+fn blank(slug: &str, position: i64) -> Plan {
+    Plan {
+        id: PlanId::from_bits(id_bits()),
+        slug: slug.into(),
+        name: "".into(),
+        description: "".into(),
+        version: 0,
+        active: true,
+        visible: true,
+        contact_sales: false,
+        position,
+        trial_days: 0,
+        features: BTreeMap::new(),
+        published_at: Timestamp::EPOCH,
+        applies: Applies::Now,
+        earlier: Vec::new(),
+    }
+}
+
+/// Changes a plan and publishes it at once.
+pub async fn edit(cx: &Cx, slug: &str, expected: &Expected, edit: &Edit) -> Result<Sold> {
+    let cx = &fresh(cx).await?;
+    let mut tx = cx.app.db.begin().await?;
+    let before = lock(&mut tx, cx, slug).await?;
+    expected.check(cx, before.row.revision)?;
+    let terms = edited(&mut tx, cx, &before.terms, edit).await?;
+    let after =
+        publish(&mut tx, cx, &before, Publication { terms, applies: Applies::Now, action: "plan.updated" }).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+/// Takes a plan out of sale for good. Who has it keeps it, and it can be brought back by making it active.
+pub async fn archive(cx: &Cx, slug: &str, expected: &Expected) -> Result<Sold> {
+    let cx = &fresh(cx).await?;
+    let mut tx = cx.app.db.begin().await?;
+    let mut before = lock(&mut tx, cx, slug).await?;
+    expected.check(cx, before.row.revision)?;
+    if before.row.archived_at.is_some() {
+        return Ok(before);
+    }
+    if cx.tenant.row.default_plan_id.as_deref() == Some(before.row.plan_id.as_str()) {
+        let detail = "New customers get this plan; choose another default plan first, then archive it.";
+        return Err(Error::new(Code::InUse, detail));
+    }
+    before.row.archived_at = Some(cx.tenant_now().as_micros());
+    let terms = Terms { active: false, ..before.terms.clone() };
+    let publication = Publication { terms, applies: Applies::Now, action: "plan.archived" };
+    let after = publish(&mut tx, cx, &before, publication).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+/// What is published, and as what it stands in the audit trail.
+pub struct Publication {
+    /// What the plan says from now on.
+    pub terms: Terms,
+    /// For whom what it grants holds; prices are for new subscriptions in any case.
+    pub applies: Applies,
+    /// Such as `plan.updated`.
+    pub action: &'static str,
+}
+
+/// Makes a plan say something else from now on. Nothing happens when it says that already.
+pub async fn publish(tx: &mut Tx, cx: &Cx, before: &Sold, publication: Publication) -> Result<Sold> {
+    let Publication { terms, applies, action } = publication;
+    let created = before.row.version == 0;
+    let archived = before.row.archived_at.filter(|_| !terms.active);
+    let slug = before.row.slug.as_str();
+    if terms == before.terms && !created {
+        return Ok(before.clone());
+    }
+    let (tenant, id) = (cx.tenant.id(), before.row.id());
+    if !created {
+        // The version of a plan that was never edited is kept when the first edit comes.
+        keep(tx, cx, before, (Applies::Now, Timestamp::EPOCH, "")).await?;
+    }
+    store::plan::update(tx, tenant, &id, &terms, archived).await?;
+    for (feature, granted) in &terms.features {
+        if before.terms.features.get(feature) != Some(granted) {
+            store::plan::put_feature(tx, tenant, &id, feature, granted).await?;
+        }
+    }
+    for feature in before.terms.features.keys().filter(|feature| !terms.features.contains_key(*feature)) {
+        store::plan::remove_feature(tx, tenant, &id, feature).await?;
+    }
+    for offer in before.terms.offers.iter().chain(&terms.offers) {
+        let slot = Slot { plan: id.clone(), interval: offer.interval, currency: offer.currency, customer: None };
+        price::set(tx, cx, &slot, terms.offer(offer.interval, offer.currency)).await?;
+    }
+    let row = store::plan::find(&mut *tx, tenant, slug).await?.ok_or_else(unknown)?;
+    let after = read(tx, cx, row).await?;
+    keep(tx, cx, &after, (applies, cx.tenant_now(), &cx.actor.name())).await?;
+    let (told_before, mut told_after) = difference(cx, &before.terms, &after.terms)?;
+    if applies != Applies::Now {
+        told_after.insert("applies".to_owned(), json!(applies));
+    }
+    let told_before = (!created).then_some(Value::Object(told_before));
+    let change = audit::Change { action, target: slug, before: told_before, after: Some(Value::Object(told_after)) };
+    audit::write(tx, cx, change).await?;
+    store::tenant::bump_epoch(tx, tenant, cx.now).await?;
+    Ok(after)
+}
+
+async fn keep(tx: &mut Tx, cx: &Cx, sold: &Sold, (applies, at, by): (Applies, Timestamp, &str)) -> Result<()> {
+    let row = PlanVersionRow {
+        plan_id: sold.row.plan_id.clone(),
+        version: sold.row.version,
+        applies: applies.name().to_owned(),
+        published_at: at.as_micros(),
+        published_by: by.to_owned(),
+        terms: serde_json::to_string(&sold.terms).map_err(Error::internal)?,
+    };
+    Ok(store::plan::keep_version(tx, cx.tenant.id(), &row).await?)
+}
+
+/// What an edit makes of a plan.
+pub async fn edited(tx: &mut Tx, cx: &Cx, before: &Terms, edit: &Edit) -> Result<Terms> {
+    let mut terms = before.clone();
+    let Edit { name, description, active, visible, position, contact_sales, trial_days, month, year, features } =
+        edit.clone();
+    if let Some(name) = name {
+        terms.name = super::feature::face("/name", &name, TEXT_CHARS_MAX)?;
+    }
+    if let Some(description) = description {
+        terms.description = super::feature::prose("/description", &description, DESCRIPTION_CHARS_MAX)?;
+    }
+    terms.active = active.unwrap_or(before.active);
+    terms.visible = visible.unwrap_or(before.visible);
+    terms.contact_sales = contact_sales.unwrap_or(before.contact_sales);
+    terms.position = within("/position", position, before.position, POSITION_MAX)?;
+    terms.trial_days = within("/trialDays", trial_days, before.trial_days, TRIAL_DAYS_MAX)?;
+    let currency = currency(cx)?;
+    for (interval, price, pointer) in [(Interval::Month, month, "/basePrice"), (Interval::Year, year, "/yearlyPrice")] {
+        let price = price.try_map(|text| price::checked(&text, currency, pointer))?;
+        terms.set_offer(interval, currency, price.of(before.offer(interval, currency)));
+    }
+    for (key, change) in features {
+        let pointer = format!("/features/{key}");
+        match change {
+            None => {
+                terms.features.remove(&key);
+            }
+            Some(change) => {
+                let feature = offered(tx, cx, &key, &pointer).await?;
+                let granted = grant::edited(&feature, before.features.get(&key), &change, &pointer)?;
+                terms.features.insert(key, granted);
+            }
+        }
+    }
+    Ok(terms)
+}
+
+/// A feature that a plan may grant, which cannot be deleted until the transaction ends.
+pub async fn offered(tx: &mut Tx, cx: &Cx, key: &FeatureKey, pointer: &str) -> Result<Feature> {
+    let row = store::feature::lock(tx, cx.tenant.id(), key).await?;
+    let row =
+        row.ok_or_else(|| Error::field(pointer, "name a feature of GET /api/admin/features, or make it first"))?;
+    Ok(row.feature()?)
+}
+
+fn within(pointer: &str, asked: Option<i64>, before: i64, most: i64) -> Result<i64> {
+    match asked {
+        None => Ok(before),
+        Some(value) if (0..=most).contains(&value) => Ok(value),
+        Some(_) => Err(Error::field(pointer, format!("use a whole number from 0 to {most}"))),
+    }
+}
+
+/// What differs between two states of a plan, each with the names that the API has for it.
+fn difference(cx: &Cx, before: &Terms, after: &Terms) -> Result<(Map<String, Value>, Map<String, Value>)> {
+    let currency = currency(cx)?;
+    let (mut old, mut new) = (told(before, currency)?, told(after, currency)?);
+    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (old.get_mut("features"), new.get_mut("features")) {
+        let same: Vec<_> =
+            old.iter().filter(|(key, value)| new.get(*key) == Some(value)).map(|(k, _)| k.clone()).collect();
+        for key in same {
+            old.remove(&key);
+            new.remove(&key);
+        }
+    }
+    let same: Vec<_> = old.iter().filter(|(key, value)| new.get(*key) == Some(value)).map(|(k, _)| k.clone()).collect();
+    for key in same {
+        old.remove(&key);
+        new.remove(&key);
+    }
+    Ok((old, new))
+}
+
+fn told(terms: &Terms, currency: Currency) -> Result<Map<String, Value>> {
+    // The digits of an amount within bounds come through a JSON number unchanged.
+    let amount = |money: Money| serde_json::from_str::<Value>(&money.to_string()).map_err(Error::internal);
+    let own = |interval| terms.offer(interval, currency).map(|minor| amount(Money::new(minor, currency))).transpose();
+    let mut others = Map::new();
+    for offer in terms.offers.iter().filter(|offer| offer.currency != currency) {
+        let name = format!("{} {}", offer.interval.name(), offer.currency.code());
+        others.insert(name, amount(Money::new(offer.minor, offer.currency))?);
+    }
+    let told = json!({
+        "name": terms.name,
+        "description": terms.description,
+        "isActive": terms.active,
+        "visible": terms.visible,
+        "position": terms.position,
+        "contactSales": terms.contact_sales,
+        "trialDays": terms.trial_days,
+        "basePrice": own(Interval::Month)?,
+        "yearlyPrice": own(Interval::Year)?,
+        "otherPrices": others,
+        "features": terms.features.iter().map(|(key, g)| (key.to_string(), grant::told(g))).collect::<Map<_, _>>(),
+    });
+    let Value::Object(told) = told else { return Ok(Map::new()) };
+    Ok(told)
+}

@@ -1,0 +1,121 @@
+//! Purchases that wait for their buyer's approval at a provider.
+
+use domain::id::{CustomerId, PriceId, TenantId};
+use domain::time::Timestamp;
+use sqlx::FromRow;
+
+use crate::db::{On, Tx, sql};
+use crate::error::Result;
+
+/// A purchase.
+#[derive(Debug, Clone, FromRow)]
+pub struct CheckoutRow {
+    /// Its id.
+    pub checkout_id: String,
+    /// Who buys.
+    pub customer_id: String,
+    /// What.
+    pub plan_id: String,
+    /// At which price version.
+    pub price_id: String,
+    /// Through whom.
+    pub provider: String,
+    /// `open`, `completed`, `declined` or `expired`.
+    pub state: String,
+    /// The provider's id of the subscription, once it is known.
+    pub remote_id: Option<String>,
+    /// Where the buyer approves, once it is known.
+    pub approval_url: Option<String>,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it is given up.
+    pub expires_at: i64,
+}
+
+/// Adds a purchase, before the provider is called.
+pub async fn insert(tx: &mut Tx, tenant: &TenantId, row: &CheckoutRow) -> Result<()> {
+    sql!("INSERT INTO checkout (tenant_id, checkout_id, customer_id, plan_id, price_id, provider, state, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+        .bind(tenant)
+        .bind(&row.checkout_id)
+        .bind(&row.customer_id)
+        .bind(&row.plan_id)
+        .bind(&row.price_id)
+        .bind(&row.provider)
+        .bind(&row.state)
+        .bind(row.created_at)
+        .bind(row.expires_at)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// One purchase; locked when it is read to be changed.
+pub async fn find(on: impl Into<On<'_>>, tenant: &TenantId, checkout: &str) -> Result<Option<CheckoutRow>> {
+    sql!("SELECT checkout_id, customer_id, plan_id, price_id, provider, state, remote_id, approval_url, created_at, expires_at FROM checkout WHERE tenant_id = $1 AND checkout_id = $2 {lock}")
+        .bind(tenant)
+        .bind(checkout)
+        .find(on)
+        .await
+}
+
+/// The open purchase of a customer of one price, if there is one.
+pub async fn find_open(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    (customer, price, provider): (&CustomerId, &PriceId, &str),
+    now: Timestamp,
+) -> Result<Option<CheckoutRow>> {
+    sql!("SELECT checkout_id, customer_id, plan_id, price_id, provider, state, remote_id, approval_url, created_at, expires_at FROM checkout WHERE tenant_id = $1 AND customer_id = $2 AND price_id = $3 AND provider = $4 AND state = 'open' AND expires_at > $5 ORDER BY created_at LIMIT 1")
+        .bind(tenant)
+        .bind(customer)
+        .bind(price)
+        .bind(provider)
+        .bind(now)
+        .find(tx)
+        .await
+}
+
+/// Until when the last open purchase of a price version may still be approved.
+pub async fn open_until(
+    on: impl Into<On<'_>>,
+    tenant: &TenantId,
+    (provider, price): (&str, &PriceId),
+    now: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let row: Option<(Option<i64>,)> = sql!("SELECT MAX(expires_at) FROM checkout WHERE tenant_id = $1 AND price_id = $2 AND provider = $3 AND state = 'open' AND expires_at > $4")
+        .bind(tenant)
+        .bind(price)
+        .bind(provider)
+        .bind(now)
+        .find(on)
+        .await?;
+    Ok(row.and_then(|(until,)| until).map(Timestamp::from_micros))
+}
+
+/// Notes what the provider made of a purchase.
+pub async fn note_remote(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    checkout: &str,
+    (remote, approval_url): (&str, &str),
+) -> Result<()> {
+    sql!("UPDATE checkout SET remote_id = $3, approval_url = $4 WHERE tenant_id = $1 AND checkout_id = $2")
+        .bind(tenant)
+        .bind(checkout)
+        .bind(remote)
+        .bind(approval_url)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// Ends an open purchase; answers whether it was open.
+pub async fn end(tx: &mut Tx, tenant: &TenantId, checkout: &str, state: &str) -> Result<bool> {
+    let rows = sql!("UPDATE checkout SET state = $3 WHERE tenant_id = $1 AND checkout_id = $2 AND state = 'open'")
+        .bind(tenant)
+        .bind(checkout)
+        .bind(state)
+        .execute(tx)
+        .await?;
+    Ok(rows == 1)
+}
