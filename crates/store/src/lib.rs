@@ -10,6 +10,7 @@ pub mod error;
 pub mod feature;
 pub mod feed;
 pub mod gate;
+pub mod impact;
 pub mod job;
 pub mod key;
 pub mod list;

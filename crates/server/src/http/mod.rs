@@ -9,6 +9,7 @@ mod decision;
 mod docs;
 mod edge;
 mod etag;
+mod feature;
 mod grant;
 mod health;
 mod history;
@@ -18,6 +19,7 @@ mod names;
 mod page;
 mod params;
 mod plan;
+mod price;
 mod problem;
 mod realtime;
 mod retry;
@@ -83,6 +85,15 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(key::revoke))
         .routes(routes!(plan::admin::list, plan::admin::create))
         .routes(routes!(plan::admin::get, plan::admin::update, plan::admin::archive))
+        .routes(routes!(plan::draft::set_feature, plan::draft::remove_feature))
+        .routes(routes!(plan::draft::get, plan::draft::save, plan::draft::drop_draft))
+        .routes(routes!(plan::draft::impact))
+        .routes(routes!(plan::draft::publish))
+        .routes(routes!(plan::draft::undo))
+        .routes(routes!(plan::draft::versions))
+        .routes(routes!(price::list, price::create))
+        .routes(routes!(feature::list, feature::create))
+        .routes(routes!(feature::get, feature::update, feature::delete))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))

@@ -6,6 +6,7 @@
 mod ai;
 mod anthropic;
 mod auth;
+mod catalog;
 mod client;
 mod demo;
 #[path = "../../../providers/tests/it/fake.rs"]
