@@ -15,6 +15,7 @@ pub mod error;
 pub mod feature;
 pub mod feed;
 pub mod gate;
+pub mod impact;
 pub mod import;
 pub mod job;
 pub mod key;

@@ -17,7 +17,7 @@ use store::gate::Idempotency;
 use store::plan::{PlanRow, VersionRow as PlanVersionRow};
 use store::price::VersionRow;
 
-use super::grant::{self, GrantEdit};
+use super::grant::{self as granted_as, GrantEdit};
 use super::patch::Patch;
 use super::price::{self, Slot};
 use super::revision::Expected;
@@ -28,6 +28,8 @@ use crate::limits::TEXT_CHARS_MAX;
 
 /// Plans of a tenant.
 const PLANS_MAX: usize = 500;
+/// Versions of a plan that are listed.
+const VERSIONS_SHOWN_MAX: i64 = 200;
 const DESCRIPTION_CHARS_MAX: usize = 2_000;
 const TRIAL_DAYS_MAX: i64 = 730;
 const POSITION_MAX: i64 = 1_000_000;
@@ -85,6 +87,7 @@ pub fn currency(cx: &Cx) -> Result<Currency> {
     Currency::parse(&cx.tenant.row.currency).map_err(Error::internal)
 }
 
+/// The error for a plan that is not there.
 pub fn unknown() -> Error {
     Error::new(Code::NotFound, "There is no such plan; GET /api/admin/plans lists them.")
 }
@@ -232,6 +235,47 @@ pub async fn edit(cx: &Cx, slug: &str, expected: &Expected, edit: &Edit) -> Resu
     Ok(after)
 }
 
+/// Changes what a plan grants of one feature, at once; none takes the feature out of the plan.
+pub async fn grant(
+    cx: &Cx,
+    (slug, key): (&str, &FeatureKey),
+    expected: &Expected,
+    change: Option<&GrantEdit>,
+) -> Result<Sold> {
+    let cx = &fresh(cx).await?;
+    let mut tx = cx.app.db.begin().await?;
+    let before = lock(&mut tx, cx, slug).await?;
+    expected.check(cx, before.row.revision)?;
+    let mut terms = before.terms.clone();
+    match change {
+        None => {
+            terms.features.remove(key).ok_or_else(|| {
+                Error::new(
+                    Code::UnknownFeature,
+                    "The plan does not grant this feature, so there is nothing to take away.",
+                )
+            })?;
+        }
+        Some(change) => {
+            let row = store::feature::lock(&mut tx, cx.tenant.id(), key).await?;
+            let unknown = || Error::new(Code::UnknownFeature, "Make the feature first: POST /api/admin/features.");
+            let feature = row.ok_or_else(unknown)?.feature()?;
+            let granted = granted_as::edited(&feature, before.terms.features.get(key), change, "")?;
+            terms.features.insert(key.clone(), granted);
+        }
+    }
+    let after =
+        publish(&mut tx, cx, &before, Publication { terms, applies: Applies::Now, action: "plan.updated" }).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+/// The newest versions of a plan, newest first.
+pub async fn versions(cx: &Cx, slug: &str) -> Result<Vec<PlanVersionRow>> {
+    let plan = store::plan::find(&cx.app.db, cx.tenant.id(), slug).await?.ok_or_else(unknown)?;
+    Ok(store::plan::versions(&cx.app.db, cx.tenant.id(), &plan.id(), VERSIONS_SHOWN_MAX).await?)
+}
+
 /// Takes a plan out of sale for good. Who has it keeps it, and it can be brought back by making it active.
 pub async fn archive(cx: &Cx, slug: &str, expected: &Expected) -> Result<Sold> {
     let cx = &fresh(cx).await?;
@@ -345,7 +389,7 @@ pub async fn edited(tx: &mut Tx, cx: &Cx, before: &Terms, edit: &Edit) -> Result
             }
             Some(change) => {
                 let feature = offered(tx, cx, &key, &pointer).await?;
-                let granted = grant::edited(&feature, before.features.get(&key), &change, &pointer)?;
+                let granted = granted_as::edited(&feature, before.features.get(&key), &change, &pointer)?;
                 terms.features.insert(key, granted);
             }
         }
@@ -409,7 +453,7 @@ fn told(terms: &Terms, currency: Currency) -> Result<Map<String, Value>> {
         "basePrice": own(Interval::Month)?,
         "yearlyPrice": own(Interval::Year)?,
         "otherPrices": others,
-        "features": terms.features.iter().map(|(key, g)| (key.to_string(), grant::told(g))).collect::<Map<_, _>>(),
+        "features": terms.features.iter().map(|(key, g)| (key.to_string(), granted_as::told(g))).collect::<Map<_, _>>(),
     });
     let Value::Object(told) = told else { return Ok(Map::new()) };
     Ok(told)

@@ -1,11 +1,14 @@
 //! Subscriptions: how one begins and how one changes. Every transition is written with its cause, its worth before and
 //! after, and moves the customer's version, so that the next decision on any node knows.
 
+use std::collections::BTreeMap;
+
+use domain::catalog::{Plan, PlanFeature};
 use domain::entitlement::{Subscription, SubscriptionStatus};
-use domain::id::{CustomerId, PlanId, PriceId, SubscriptionId};
+use domain::id::{CustomerId, FeatureKey, PlanId, PriceId, SubscriptionId};
 use domain::money::{Currency, Money};
 use domain::revenue::{Interval, Movement, worth};
-use domain::time::{Reset, Timestamp, period_at};
+use domain::time::{Period, Reset, Timestamp, period_at};
 use store::db::Tx;
 use store::subscription::{ChangeRow, NewSubscription, SubscriptionRow};
 
@@ -203,4 +206,24 @@ async fn record(
 /// A customer's current subscription.
 pub async fn current(cx: &Cx, customer: &CustomerId) -> Result<Option<SubscriptionRow>> {
     Ok(store::subscription::current(&cx.app.db, cx.tenant.id(), customer).await?)
+}
+
+/// What the version of the plan grants that holds for a subscription now.
+pub fn held<'a>(cx: &Cx, plan: &'a Plan, row: &SubscriptionRow) -> Result<&'a BTreeMap<FeatureKey, PlanFeature>> {
+    let standing = Standing::of(row)?;
+    let subscription = Subscription {
+        id: row.id(),
+        plan: standing.plan,
+        price: standing.price,
+        status: standing.status,
+        access_until: standing.access_until,
+        plan_since: Timestamp::from_micros(row.plan_since),
+        period: Period {
+            start: Timestamp::from_micros(row.period_start),
+            end: row.period_end.map(Timestamp::from_micros),
+        },
+        interval: row.interval.as_deref().and_then(Interval::parse),
+    };
+    let billed = subscription.period_at(&cx.tenant.catalog.zone, cx.tenant_now()).map_err(Error::internal)?;
+    Ok(plan.held(subscription.plan_since, billed.start).1)
 }

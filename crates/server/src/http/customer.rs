@@ -1,5 +1,7 @@
 //! Customers and browser tokens for the integrator's server; the subscription for its owner.
 
+use std::collections::BTreeMap;
+
 use super::wire::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -242,6 +244,7 @@ pub async fn subscription(
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
     let cx = &cx.0.clone().with_tenant(tenant);
     let plan = cx.tenant.catalog.plans.get(&domain::id::PlanId::stored(current.plan_id.as_str()));
+    let held = plan.map(|plan| crate::app::subscription::held(cx, plan, &current)).transpose()?;
     let subscription = SubscriptionBody {
         id: current.subscription_id,
         plan: plan.map_or_else(|| current.plan_id.clone(), |plan| plan.slug.to_string()),
@@ -252,12 +255,12 @@ pub async fn subscription(
         cancel_at: current.access_until.filter(|_| current.status == "canceled").map(Timestamp::from_micros),
         status: current.status,
     };
-    let plan = plan.map(|plan| plan_body(&cx.tenant.catalog, plan));
+    let plan = plan.map(|plan| plan_body(&cx.tenant.catalog, plan, held.unwrap_or(&plan.features)));
     Ok(Json(SubscriptionAnswer { subscription: Some(subscription), plan }))
 }
 
-/// A plan with the names of its catalog.
-pub fn plan_body(catalog: &Catalog, plan: &Plan) -> PlanBody {
+/// A plan with what one of its versions grants, and the names of its catalog.
+pub fn plan_body(catalog: &Catalog, plan: &Plan, granted: &BTreeMap<FeatureKey, PlanFeature>) -> PlanBody {
     let feature = |(key, granted): (&FeatureKey, &PlanFeature)| {
         let feature = catalog.features.get(key)?;
         Some(PlanFeatureBody {
@@ -271,6 +274,6 @@ pub fn plan_body(catalog: &Catalog, plan: &Plan) -> PlanBody {
             reset: granted.reset,
         })
     };
-    let features = plan.features.iter().filter_map(feature).collect();
+    let features = granted.iter().filter_map(feature).collect();
     PlanBody { slug: plan.slug.to_string(), name: plan.name.to_string(), features }
 }

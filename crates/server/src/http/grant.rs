@@ -17,9 +17,11 @@ use crate::app::patch::Patch;
 pub struct ThresholdsEdit {
     /// From here `warning`.
     #[schema(example = 80, minimum = 1, maximum = 100)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<i64>,
     /// From here `critical`.
     #[schema(example = 90, minimum = 1, maximum = 100)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     critical: Option<i64>,
 }
 
@@ -29,25 +31,30 @@ pub struct ThresholdsEdit {
 pub struct GrantBody {
     /// Whether the plan has the feature at all; true by default.
     #[schema(value_type = bool)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     enabled: Option<bool>,
     /// Units for each period; null is unlimited. A flag has none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<i64>, example = 120)]
     limit_value: Patch<i64>,
     /// What happens at the limit; `hard` by default.
     #[schema(value_type = super::names::LimitTypeName)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit_type: Option<LimitType>,
     /// When the counter starts again; `billing_month` by default, and `never` for a gauge or a flag.
     #[schema(value_type = super::names::ResetName)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     reset: Option<Reset>,
     /// 80 and 90 by default.
     #[schema(value_type = ThresholdsEdit)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     thresholds: Option<ThresholdsEdit>,
     /// Units that one customer may use for each node while the store is away; 0 by default.
     #[schema(value_type = i64, example = 0, minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     fail_open: Option<i64>,
     /// What a unit beyond a soft limit costs, in the tenant's currency, with up to six decimals.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<f64>, example = 0.05)]
     overage_price: Patch<Decimal>,
 }
@@ -67,6 +74,27 @@ impl From<GrantBody> for GrantEdit {
             warning: body.thresholds.as_ref().and_then(|t| t.warning),
             critical: body.thresholds.as_ref().and_then(|t| t.critical),
             fail_open: body.fail_open,
+            overage_price,
+        }
+    }
+}
+
+impl From<GrantEdit> for GrantBody {
+    fn from(edit: GrantEdit) -> Self {
+        let overage_price = match edit.overage_price {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(text) => Patch::Set(Decimal(text)),
+        };
+        let (warning, critical) = (edit.warning, edit.critical);
+        let said = warning.is_some() || critical.is_some();
+        Self {
+            enabled: edit.enabled,
+            limit_value: edit.limit_value,
+            limit_type: edit.limit_type,
+            reset: edit.reset,
+            thresholds: said.then_some(ThresholdsEdit { warning, critical }),
+            fail_open: edit.fail_open,
             overage_price,
         }
     }

@@ -16,6 +16,7 @@ mod dossier;
 mod edge;
 mod etag;
 mod export;
+mod feature;
 mod forecast;
 mod grant;
 mod health;
@@ -31,6 +32,7 @@ mod page;
 mod params;
 mod permission;
 mod plan;
+mod price;
 mod problem;
 mod provider;
 mod realtime;
@@ -137,6 +139,15 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(permission::list))
         .routes(routes!(plan::admin::list, plan::admin::create))
         .routes(routes!(plan::admin::get, plan::admin::update, plan::admin::archive))
+        .routes(routes!(plan::draft::set_feature, plan::draft::remove_feature))
+        .routes(routes!(plan::draft::get, plan::draft::save, plan::draft::drop_draft))
+        .routes(routes!(plan::draft::impact))
+        .routes(routes!(plan::draft::publish))
+        .routes(routes!(plan::draft::undo))
+        .routes(routes!(plan::draft::versions))
+        .routes(routes!(price::list, price::create))
+        .routes(routes!(feature::list, feature::create))
+        .routes(routes!(feature::get, feature::update, feature::delete))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))

@@ -107,6 +107,15 @@ pub enum IntervalName {
     Year,
 }
 
+/// For which subscriptions a version of a plan holds.
+#[derive(ToSchema)]
+#[schema(as = Applies, rename_all = "snake_case")]
+pub enum AppliesName {
+    Now,
+    Renewal,
+    New,
+}
+
 /// Where a payment provider stands with a price.
 #[derive(ToSchema)]
 #[schema(as = SyncState, rename_all = "snake_case")]

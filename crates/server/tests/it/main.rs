@@ -8,6 +8,7 @@ mod analytics;
 mod anthropic;
 mod audit;
 mod auth;
+mod catalog;
 mod checkout;
 mod client;
 mod command_line;

@@ -37,34 +37,41 @@ use crate::http::wire::{Json, mark_replay};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanEditBody {
     #[schema(value_type = String, example = "Starter", min_length = 1, max_length = 200)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[schema(value_type = String, example = "For teams that begin.", max_length = 2_000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     /// The monthly price in the tenant's currency; null takes the public price away.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<f64>, example = 349.00, minimum = 0)]
     base_price: Patch<Decimal>,
     /// The yearly price; null takes it away.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<f64>, example = 3490.00, minimum = 0)]
     yearly_price: Patch<Decimal>,
     /// Whether new customers may take it; true brings an archived plan back.
     #[schema(value_type = bool)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     is_active: Option<bool>,
     /// Whether it stands on the pricing page.
     #[schema(value_type = bool)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     visible: Option<bool>,
     /// Order on the pricing page.
     #[schema(value_type = i64, example = 1, minimum = 0, maximum = 1_000_000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<i64>,
     /// Sold by talking to sales.
     #[schema(value_type = bool)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     contact_sales: Option<bool>,
     /// Days without payment at the beginning; 0 for none.
     #[schema(value_type = i64, example = 14, minimum = 0, maximum = 730)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     trial_days: Option<i64>,
     /// What it grants, by feature; null takes a feature out of the plan.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(schema_with = grants)]
     features: BTreeMap<FeatureKey, Option<GrantBody>>,
 }
@@ -137,6 +144,28 @@ impl From<PlanEditBody> for Edit {
     }
 }
 
+impl From<Edit> for PlanEditBody {
+    fn from(edit: Edit) -> Self {
+        let price = |price: Patch<String>| match price {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(text) => Patch::Set(Decimal(text)),
+        };
+        Self {
+            name: edit.name,
+            description: edit.description,
+            base_price: price(edit.month),
+            yearly_price: price(edit.year),
+            is_active: edit.active,
+            visible: edit.visible,
+            position: edit.position,
+            contact_sales: edit.contact_sales,
+            trial_days: edit.trial_days,
+            features: edit.features.into_iter().map(|(key, grant)| (key, grant.map(Into::into))).collect(),
+        }
+    }
+}
+
 impl From<NewPlanBody> for Edit {
     fn from(body: NewPlanBody) -> Self {
         let price = |price: Option<Decimal>| price.map_or(Patch::Keep, |Decimal(text)| Patch::Set(text));
@@ -195,8 +224,9 @@ pub struct AdminPlanBody {
     /// Subscriptions that are not over.
     #[schema(example = 245)]
     subscribers: i64,
-    /// Whether an edit is saved that is not published yet.
-    has_draft: bool,
+    /// Since when an edit is saved that is not published yet.
+    #[schema(value_type = Option<String>, required, format = DateTime, example = json!(null))]
+    draft_saved_at: Option<Timestamp>,
 }
 
 /// A price version that is sold.
@@ -269,7 +299,7 @@ impl AdminPlanBody {
             position: terms.position,
             trial_days: terms.trial_days,
             subscribers,
-            has_draft: row.draft.is_some(),
+            draft_saved_at: row.draft.and(row.draft_at).map(Timestamp::from_micros),
         })
     }
 }

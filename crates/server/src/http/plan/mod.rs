@@ -1,10 +1,11 @@
 //! The public pricing page's data.
 
 pub mod admin;
+pub mod draft;
 
-use std::sync::Arc;
-
-use super::wire::Json;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use domain::catalog::Plan;
 use domain::money::Money;
 use domain::revenue::Interval;
 use serde::{Serialize, Serializer};
@@ -13,8 +14,13 @@ use utoipa::ToSchema;
 
 use super::auth::Anyone;
 use super::customer::{PlanBody, plan_body};
+use super::etag::{IfNoneMatch, Tagged};
+use super::names::IntervalName;
 use super::problem::{Failed, Problem};
-use crate::app::tenant::Tenant;
+use crate::app::tenant::{Price, Tenant};
+use crate::app::{plan, seal};
+use crate::cx::Actor;
+use crate::error::Error;
 
 /// An exact decimal number with the currency's own digits.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +34,7 @@ impl Serialize for Amount {
     }
 }
 
-/// The plans that are sold.
+/// The plans that are sold to everybody.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlansBody {
@@ -59,17 +65,57 @@ pub struct PricedPlan {
     #[schema(required, example = 2)]
     yearly_saving_months: Option<i64>,
     contact_sales: bool,
+    #[schema(example = "For teams that begin.")]
+    description: String,
+    /// Days without payment at the beginning.
+    #[schema(example = 14)]
+    trial_days: i64,
+    /// What new customers pay, in every interval and currency.
+    prices: Vec<PublicPriceBody>,
+    /// Whether it is the caller's own plan.
+    current: bool,
 }
 
-/// The plans of the tenant, with prices and what a year saves.
-#[utoipa::path(get, path = "/api/plans", operation_id = "listPlans", security(()), tag = "subscription", responses((status = 200, body = PlansBody), (status = 404, body = Problem)))]
-pub async fn list(Anyone(cx): Anyone) -> Result<Json<PlansBody>, Failed> {
-    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
-    let data = tenant.catalog.public_plans().into_iter().map(|plan| priced(&tenant, plan)).collect();
-    Ok(Json(PlansBody { currency: tenant.row.currency.clone(), data, next_cursor: None }))
+/// A public price.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PublicPriceBody {
+    #[schema(value_type = IntervalName)]
+    interval: String,
+    #[schema(example = "USD")]
+    currency: String,
+    #[schema(value_type = f64, example = 299.00)]
+    amount: Amount,
 }
 
-fn priced(tenant: &Arc<Tenant>, plan: &domain::catalog::Plan) -> PricedPlan {
+/// The plans of the tenant, with prices and what a year saves. For a signed-in customer their own plan is marked.
+#[utoipa::path(get, path = "/api/plans", operation_id = "listPlans", security(()), tag = "subscription", responses((status = 200, body = PlansBody), (status = 304), (status = 404, body = Problem)))]
+pub async fn list(Anyone(cx): Anyone, known: IfNoneMatch) -> Result<Response, Failed> {
+    let cx = plan::fresh(&cx).await?;
+    let own = match cx.actor.own_customer() {
+        Some(customer) => crate::app::customer::plan(&cx, customer).await?,
+        None => None,
+    };
+    let tenant = &cx.tenant;
+    let data = tenant.catalog.public_plans().into_iter().map(|plan| priced(tenant, plan, own.as_deref())).collect();
+    let body = PlansBody { currency: tenant.row.currency.clone(), data, next_cursor: None };
+    let tag = seal::hash(&serde_json::to_string(&body).map_err(Error::internal)?);
+    let mut response = known.answer(Tagged(tag, body));
+    // Kept by whoever likes, and asked about each time, so that a new price shows at once.
+    let kept = if cx.actor == Actor::Anonymous { "public, no-cache" } else { "private, no-cache" };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
+    headers.append(header::VARY, HeaderValue::from_static("authorization, cookie, x-tenant"));
+    Ok(response)
+}
+
+impl From<&Price> for PublicPriceBody {
+    fn from(price: &Price) -> Self {
+        let currency = price.amount.currency.code().to_owned();
+        Self { interval: price.interval.clone(), currency, amount: Amount(price.amount) }
+    }
+}
+
+fn priced(tenant: &Tenant, plan: &Plan, own: Option<&str>) -> PricedPlan {
     let price = |interval| tenant.price(plan, interval).map(|price| price.amount);
     let (month, year) = (price(Interval::Month), price(Interval::Year));
     let saving = month.zip(year).and_then(|(month, year)| {
@@ -77,11 +123,15 @@ fn priced(tenant: &Arc<Tenant>, plan: &domain::catalog::Plan) -> PricedPlan {
         (minor > 0).then_some(Money::new(minor, year.currency))
     });
     PricedPlan {
-        plan: plan_body(&tenant.catalog, plan),
+        plan: plan_body(&tenant.catalog, plan, &plan.features),
         base_price: month.map(Amount),
         yearly_price: year.map(Amount),
         yearly_saving: saving.map(Amount),
         yearly_saving_months: saving.zip(month).and_then(|(saving, month)| saving.minor.checked_div(month.minor)),
         contact_sales: plan.contact_sales,
+        description: plan.description.to_string(),
+        trial_days: plan.trial_days,
+        prices: tenant.prices_of(plan).map(PublicPriceBody::from).collect(),
+        current: own == Some(&*plan.slug),
     }
 }
