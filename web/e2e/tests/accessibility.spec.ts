@@ -69,7 +69,7 @@ const VIEWS: View[] = [
 
 for (const look of LOOKS) {
   test.describe(look.name, () => {
-    test.use({ viewport: look.viewport, colorScheme: look.colorScheme, expected: [/status of 429/] });
+    test.use({ viewport: look.viewport, colorScheme: look.colorScheme, expected: [/status of (404|429)/] });
 
     for (const { name, path, as, ready } of VIEWS) {
       test(`${name}: no violation, no sideways scroll`, async ({ page }) => {

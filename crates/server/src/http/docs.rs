@@ -25,7 +25,8 @@ impl Modify for Security {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let (tls, plain) = (super::auth::cookie_name(false), super::auth::cookie_name(true));
         let described = format!(
-            "For pages of this server. A server on plain http of this machine calls it `{plain}`, since browsers take `{tls}` over TLS alone."
+            "For pages of this server. A server on plain http of this machine calls it `{plain}`, since browsers take \
+             `{tls}` over TLS alone."
         );
         let cookie = ApiKey::Cookie(ApiKeyValue::with_description(tls, &described));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
@@ -122,8 +123,7 @@ pub async fn problem(Path(code): Path<String>) -> Result<Response, Failed> {
     Ok(whole(title, &text))
 }
 
-/// A plain page that needs nothing besides itself.
-pub fn whole(title: &str, body: &str) -> Response {
+fn whole(title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{}</title><style>{STYLE}</style><body>{body}",
         escape(title)

@@ -6,7 +6,6 @@ use rust_embed::RustEmbed;
 use serde_json::json;
 
 use super::auth::Anyone;
-use super::docs;
 use super::problem::Failed;
 use super::session::{TenantBody, caller};
 use crate::app::{demo, seal, setting};
@@ -79,42 +78,38 @@ pub async fn robots() -> &'static str {
     "User-agent: *\nDisallow: /api/\nDisallow: /admin\n"
 }
 
-/// A page for a browser, a problem for everybody else.
-fn missing(cx: &Cx, headers: &HeaderMap) -> Result<Response, Failed> {
-    let reads_pages = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
-    if !reads_pages {
-        return Err(Error::new(Code::NotFound, "There is no such page; the API is described at /api/docs.").into());
-    }
-    let text = "<h1>There is no such page</h1><p>Check the address, or go to the <a href=\"/\">start page</a>.</p>";
-    let mut response = docs::whole(&cx.tenant.brand().name, text);
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    Ok(response)
-}
-
-/// Every other path: a page of the portal or the admin, unless it looks like the API.
+/// Every other path: a page of the portal or the admin, unless it looks like the API. What is none is not found: the
+/// portal says so to a browser, a problem to everybody else.
 pub async fn page(Anyone(cx): Anyone, method: Method, uri: Uri, headers: HeaderMap) -> Result<Response, Failed> {
     let path = uri.path();
     if path.starts_with("/api") || path.starts_with("/v1") {
         return Err(Error::new(Code::NotFound, "See /api/docs for what there is.").into());
     }
-    if !is_page(path) {
-        return missing(&cx, &headers);
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let found = is_page(path);
+    if !found && !accept.contains("text/html") {
+        return Err(Error::new(Code::NotFound, "There is no such page; the API is described at /api/docs.").into());
     }
     if !matches!(method, Method::GET | Method::HEAD) {
         return Err(Error::new(Code::MethodNotAllowed, "Pages can only be read; the API is under /api.").into());
     }
     let file = if is_admin(path) { "admin.html" } else { "index.html" };
+    let mut response = app_page(&cx, file).await?;
+    if !found {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    Ok(response)
+}
+
+async fn app_page(cx: &Cx, file: &str) -> Result<Response, Failed> {
     let Some(html) = Assets::get(file).and_then(|file| String::from_utf8(file.data.into_owned()).ok()) else {
         let text = "The dashboards are not part of this build. Run `make build` (Node is needed) and start again.\n";
         return Ok((StatusCode::SERVICE_UNAVAILABLE, text).into_response());
     };
     let nonce = seal::random_text()?;
     // The page shows the brand as it is now, whichever node has changed it.
-    let cx = setting::current(&cx).await?;
-    let boot = boot(&cx, &nonce).await?;
+    let cx = &setting::current(cx).await?;
+    let boot = boot(cx, &nonce).await?;
     let mut response = html.replace(BOOT, &boot).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
