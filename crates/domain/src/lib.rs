@@ -5,6 +5,7 @@
 #![deny(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 pub mod catalog;
+pub mod coupon;
 pub mod entitlement;
 pub mod gauge;
 pub mod id;
