@@ -23,6 +23,7 @@ pub enum Code {
     MethodNotAllowed,
     UnknownFeature,
     UnknownComponent,
+    ComponentOff,
     UnknownCustomer,
     SubscriptionRequired,
     CustomerSuspended,
@@ -34,6 +35,7 @@ pub enum Code {
     ReservationEnded,
     NotReversible,
     Taken,
+    InUse,
     PreconditionFailed,
     PreconditionRequired,
     UpstreamFailed,
@@ -47,7 +49,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::MalformedJson,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -63,6 +65,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::UnknownFeature,
         Self::UnknownComponent,
+        Self::ComponentOff,
         Self::UnknownCustomer,
         Self::SubscriptionRequired,
         Self::CustomerSuspended,
@@ -74,6 +77,7 @@ impl Code {
         Self::ReservationEnded,
         Self::NotReversible,
         Self::Taken,
+        Self::InUse,
         Self::PreconditionFailed,
         Self::PreconditionRequired,
         Self::UpstreamFailed,
@@ -103,6 +107,7 @@ impl Code {
             Self::MethodNotAllowed => (405, "method-not-allowed", "The method is not allowed here"),
             Self::UnknownFeature => (404, "unknown-feature", "There is no such feature"),
             Self::UnknownComponent => (404, "unknown-component", "There is no such component or action"),
+            Self::ComponentOff => (403, "component-off", "The component is switched off"),
             Self::UnknownCustomer => (404, "unknown-customer", "There is no such customer"),
             Self::SubscriptionRequired => (402, "subscription-required", "A subscription is required"),
             Self::CustomerSuspended => (403, "customer-suspended", "The customer is suspended"),
@@ -114,6 +119,7 @@ impl Code {
             Self::ReservationEnded => (409, "reservation-ended", "The reservation has ended"),
             Self::NotReversible => (409, "not-reversible", "The event cannot be reversed"),
             Self::Taken => (409, "taken", "It exists already"),
+            Self::InUse => (409, "in-use", "It is still used"),
             Self::PreconditionFailed => (412, "precondition-failed", "It was changed meanwhile"),
             Self::PreconditionRequired => (428, "precondition-required", "Say which revision you edit"),
             Self::UpstreamFailed => (502, "upstream-failed", "The AI service failed"),

@@ -396,9 +396,10 @@ async fn open_postgres(url: &str) -> Result<Db> {
     Ok(Db { kind: Kind::Postgres { pool, url: url.into() } })
 }
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "subscriptions", include_str!("../migrations/0002_subscriptions.sql")),
+    (7, "components", include_str!("../migrations/0007_components.sql")),
 ];
 
 type Tokens = [(&'static str, &'static str); 3];

@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod component;
+pub mod coupon;
 pub mod creation;
 pub mod customer;
 pub mod db;
@@ -12,10 +14,13 @@ pub mod gate;
 pub mod job;
 pub mod key;
 pub mod list;
+pub mod model_price;
+pub mod pack;
 pub mod rollup;
 pub mod secret;
 pub mod subscription;
 pub mod tenant;
+pub mod upstream;
 pub mod usage;
 pub mod user;
 

@@ -34,7 +34,19 @@ macro_rules! require {
     )*};
 }
 
-require!(SignedIn, UsageWrite, UsageCorrect, UsageRead, AiRun, CustomersWrite, TokensMint, KeysWrite);
+require!(
+    SignedIn,
+    UsageWrite,
+    UsageCorrect,
+    UsageRead,
+    AiRun,
+    CustomersWrite,
+    TokensMint,
+    CatalogRead,
+    CatalogWrite,
+    SettingsWrite,
+    KeysWrite,
+);
 
 /// The context of a caller who has a permission.
 pub struct Authed<P>(pub Cx, PhantomData<P>);

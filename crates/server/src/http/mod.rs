@@ -3,7 +3,10 @@
 mod ai;
 mod auth;
 mod body;
+mod component;
+mod coupon;
 mod customer;
+mod decimal;
 mod decision;
 mod docs;
 mod edge;
@@ -12,7 +15,9 @@ mod health;
 mod history;
 mod key;
 mod list;
+mod model_price;
 mod names;
+mod pack;
 mod page;
 mod params;
 mod plan;
@@ -20,6 +25,7 @@ mod problem;
 mod realtime;
 mod retry;
 mod session;
+mod upstream;
 mod usage;
 mod wire;
 mod words;
@@ -77,6 +83,23 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(customer::subscription))
         .routes(routes!(plan::list))
         .routes(routes!(ai::components))
+        .routes(routes!(component::create, component::list))
+        .routes(routes!(component::get, component::change, component::archive))
+        .routes(routes!(component::draft::save, component::draft::get, component::draft::discard))
+        .routes(routes!(component::draft::publish))
+        .routes(routes!(component::draft::versions))
+        .routes(routes!(component::draft::undo))
+        .routes(routes!(component::trial::test))
+        .routes(routes!(upstream::create, upstream::list))
+        .routes(routes!(upstream::change, upstream::remove))
+        .routes(routes!(upstream::test))
+        .routes(routes!(model_price::list, model_price::put, model_price::remove))
+        .routes(routes!(pack::create, pack::list))
+        .routes(routes!(pack::change, pack::archive))
+        .routes(routes!(pack::sold))
+        .routes(routes!(coupon::create, coupon::list))
+        .routes(routes!(coupon::change))
+        .routes(routes!(coupon::quote))
         .routes(routes!(key::create, key::list))
         .routes(routes!(key::revoke))
         .routes(routes!(realtime::ticket))
