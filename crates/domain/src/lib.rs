@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod catalog;
 pub mod color;
+pub mod coupon;
 pub mod entitlement;
 pub mod forecast;
 pub mod gauge;

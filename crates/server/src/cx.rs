@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::app::component::trial::Trials;
 use crate::app::customer::Customers;
 use crate::app::decision::Decisions;
 use crate::app::fail_open::FailOpen;
@@ -43,6 +44,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Uses that were allowed while the store was away.
     pub fail_open: FailOpen,
+    /// How often tenants may try their components out.
+    pub trials: Trials,
     /// Keeps explanations of refusals.
     pub decisions: Decisions,
     /// Seals secrets.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
+use crate::app::component::trial::Trials;
 use crate::app::customer::Customers;
 use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
@@ -83,6 +84,7 @@ pub async fn start(settings: &Settings) -> Result<Running> {
         keys: Keys::default(),
         sessions: Sessions::default(),
         fail_open: FailOpen::default(),
+        trials: Trials::default(),
         live: Hub::default(),
         stopping: CancellationToken::new(),
         options: settings.options.clone(),

@@ -354,7 +354,7 @@ async fn open_sqlite(path: &Path, patience: Duration) -> Result<Db> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(Error::Setup(format!("SQLite {} is too old; build with the bundled one", rusqlite::version())));
     }
-    let process = lock_process(path)?;
+    let process = crate::process::lock(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -383,30 +383,6 @@ async fn sqlite_pool(max: u32, options: &SqliteConnectOptions, waiting: &mut Pat
             Err(error) => waiting.again(error.into()).await?,
         }
     }
-}
-
-/// Takes the lock file beside the database, which names the process that has it.
-fn lock_process(path: &Path) -> Result<std::fs::File> {
-    use std::io::Write as _;
-    let lock_path = path.with_extension("lock");
-    let failed = |e: std::io::Error| Error::Setup(format!("cannot lock {}: {e}", lock_path.display()));
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&lock_path)
-        .map_err(failed)?;
-    if file.try_lock().is_err() {
-        let owner = std::fs::read_to_string(&lock_path).unwrap_or_default();
-        return Err(Error::Setup(format!(
-            "{} is already in use by process {}; stop it first, or use PostgreSQL for several processes",
-            path.display(),
-            owner.trim()
-        )));
-    }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-    Ok(file)
 }
 
 async fn open_postgres(url: &str, patience: Duration) -> Result<Db> {
@@ -464,6 +440,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "audit", include_str!("../migrations/0004_audit.sql")),
     (5, "customers", include_str!("../migrations/0005_customers.sql")),
     (6, "analytics", include_str!("../migrations/0006_analytics.sql")),
+    (7, "components", include_str!("../migrations/0007_components.sql")),
     (8, "checkout", include_str!("../migrations/0008_checkout.sql")),
 ];
 

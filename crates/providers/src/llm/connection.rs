@@ -5,7 +5,7 @@ use reqwest::{RequestBuilder, Url};
 
 use super::Retry;
 use super::stream::Patience;
-use crate::http::{Http, Secret, SetupError, endpoint};
+use crate::http::{Http, Reach, Secret, SetupError, endpoint};
 
 /// How to reach an upstream.
 #[derive(Debug, Clone)]
@@ -18,12 +18,15 @@ pub struct Config {
     pub patience: Patience,
     /// How often a call is tried again.
     pub retry: Retry,
+    /// Which addresses may be called.
+    pub reach: Reach,
 }
 
 impl Config {
-    /// A server with the usual patience and retries.
+    /// A server anywhere, with the usual patience and retries.
     pub fn new(base_url: impl Into<String>, key: Secret) -> Self {
-        Self { base_url: base_url.into(), key, patience: Patience::default(), retry: Retry::default() }
+        let (patience, retry, reach) = (Patience::default(), Retry::default(), Reach::Any);
+        Self { base_url: base_url.into(), key, patience, retry, reach }
     }
 }
 
@@ -41,9 +44,9 @@ pub(super) struct Connection {
 impl Connection {
     /// Fails when the base URL or the key cannot be used at all.
     pub(super) fn new(config: Config, path: &str, key_prefix: &str) -> Result<Self, SetupError> {
-        let url = endpoint(&config.base_url, path)?;
+        let url = endpoint(&config.base_url, path, config.reach)?;
         let key = config.key.header(key_prefix).ok_or(SetupError::Key)?;
-        Ok(Self { http: Http::new()?, url, key, config })
+        Ok(Self { http: Http::new(config.reach)?, url, key, config })
     }
 
     /// A call to fill in.

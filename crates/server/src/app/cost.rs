@@ -1,7 +1,7 @@
 //! What a model call costs: integers throughout, divided once.
 
 use providers::llm::Usage;
-use store::catalog::ModelPriceRow;
+use store::model_price::ModelPriceRow;
 
 /// Sum of tokens × rate, divided once and rounded half up: rates are micro-units for a million tokens.
 pub fn cost_micros(used: &Usage, price: &ModelPriceRow) -> i64 {

@@ -8,7 +8,8 @@ use domain::time::{Reset, Timestamp, period_at};
 use store::user::UserRow;
 
 use super::tenant::Tenant;
-use super::{component, customer, setup, template, usage};
+use super::upstream::{key_hint, upstream_place};
+use super::{customer, setup, template, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -119,17 +120,18 @@ async fn tenant(
     store::tenant::insert(&mut tx, &template.tenant(&id, "sandbox", began)).await?;
     template.write(&mut tx, &id, began).await?;
     let kind = if upstream.api_key.is_some() { "anthropic" } else { "demo" };
-    template::write_components(&mut tx, &id, components, kind).await?;
+    template::write_components(&mut tx, &id, components, (kind, began)).await?;
     template::write_model_prices(&mut tx, &id, include_str!("../demo/prices.yaml")).await?;
-    store::catalog::put_upstream(&mut tx, &id, &template::keyless("demo")).await?;
+    store::upstream::put(&mut tx, &id, &template::keyless("demo")).await?;
     if let Some(key) = &upstream.api_key {
-        let sealed = app.master.seal(&id, &component::upstream_place("anthropic"), key.as_bytes())?;
-        let row = store::catalog::UpstreamRow {
+        let sealed = app.master.seal(&id, &upstream_place("anthropic"), key.as_bytes())?;
+        let row = store::upstream::UpstreamRow {
             base_url: upstream.base_url.clone(),
             api_key_sealed: Some(sealed),
+            key_hint: Some(key_hint(key)),
             ..template::keyless("anthropic")
         };
-        store::catalog::put_upstream(&mut tx, &id, &row).await?;
+        store::upstream::put(&mut tx, &id, &row).await?;
     }
     tx.commit().await?;
     app.tenants.reload(&app.db, &app.master, &id).await

@@ -8,10 +8,14 @@ use domain::money::{Currency, Money};
 use domain::plan::Applies;
 use domain::time::{Reset, Timestamp};
 use serde::Deserialize;
-use store::catalog::{ComponentRow, ModelPriceRow, PriceRow, UpstreamRow};
+use store::catalog::PriceRow;
+use store::component::{ComponentRow, Made};
 use store::db::Tx;
+use store::model_price::ModelPriceRow;
+use store::upstream::UpstreamRow;
 
-use super::component::{Action, Draw};
+use super::component::{Action, ChargeRule, Definition, Draw};
+use super::model_price::micros;
 use super::tenant::Brand;
 use crate::cx::id_bits;
 use crate::error::{Error, Result};
@@ -178,12 +182,16 @@ impl PlanEntry {
 }
 
 /// Writes AI components, all on one upstream.
-pub async fn write_components(tx: &mut Tx, tenant: &TenantId, text: &str, upstream: &str) -> Result<()> {
+pub async fn write_components(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    text: &str,
+    (upstream, at): (&str, Timestamp),
+) -> Result<()> {
     let entries: Vec<ComponentEntry> =
         serde_saphyr::from_str(text).map_err(|e| Error::internal(format!("a component template: {e}")))?;
     for (entry, position) in entries.into_iter().zip(0_i64..) {
-        let row = ComponentRow {
-            component: entry.key.to_string(),
+        let definition = Definition {
             name: entry.name,
             category: entry.category,
             description: entry.description,
@@ -191,15 +199,20 @@ pub async fn write_components(tx: &mut Tx, tenant: &TenantId, text: &str, upstre
             credit_feature: None,
             upstream: upstream.to_owned(),
             model: entry.model,
-            charge_rule: "success".to_owned(),
-            active: true,
-            position,
-            draws: serde_json::to_string(&entry.draws).map_err(Error::internal)?,
-            actions: serde_json::to_string(&entry.actions).map_err(Error::internal)?,
+            charge_rule: ChargeRule::Success,
+            draws: entry.draws,
+            actions: entry.actions,
         };
-        store::catalog::insert_component(tx, tenant, &row).await?;
+        let row = ComponentRow { position, ..definition.new_row(&entry.key)? };
+        store::component::insert(tx, tenant, &row).await?;
+        let made = Made { at, actor: "system", cause: "created" };
+        store::component::keep_version(tx, tenant, &row.component, made).await?;
     }
     Ok(())
+}
+
+fn rate(text: &str) -> Result<i64> {
+    micros(text).ok_or_else(|| Error::internal(format!("`{text}` is not a rate with at most six decimals")))
 }
 
 /// Writes model prices. Rates are dollars for a million tokens, so their micro-dollars are whole numbers.
@@ -210,42 +223,26 @@ pub async fn write_model_prices(tx: &mut Tx, tenant: &TenantId, text: &str) -> R
         let row = ModelPriceRow {
             effective_from: 0,
             prompt_tokens_over: entry.over,
-            input: micros(&entry.input)?,
-            output: micros(&entry.output)?,
-            cache_write_5m: micros(&entry.cache_write_5m)?,
-            cache_write_1h: micros(&entry.cache_write_1h)?,
-            cache_read: micros(&entry.cache_read)?,
+            input: rate(&entry.input)?,
+            output: rate(&entry.output)?,
+            cache_write_5m: rate(&entry.cache_write_5m)?,
+            cache_write_1h: rate(&entry.cache_write_1h)?,
+            cache_read: rate(&entry.cache_read)?,
             model: entry.model,
         };
-        store::catalog::insert_model_price(tx, tenant, &row).await?;
+        store::model_price::insert(tx, tenant, &row).await?;
     }
     Ok(())
 }
 
-/// A decimal number of up to six places as millionths.
-fn micros(text: &str) -> Result<i64> {
-    let bad = || Error::internal(format!("`{text}` is not a rate with at most six decimals"));
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if fraction.len() > 6 {
-        return Err(bad());
-    }
-    format!("{whole}{fraction:0<6}").parse().map_err(|_| bad())
-}
-
 /// The upstream of a kind under its own name, without a key.
 pub fn keyless(kind: &str) -> UpstreamRow {
-    UpstreamRow { upstream: kind.to_owned(), kind: kind.to_owned(), base_url: None, api_key_sealed: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_are_read_exactly() {
-        assert_eq!(micros("0.125").unwrap(), 125_000);
-        assert_eq!(micros("8.00").unwrap(), 8_000_000);
-        assert_eq!(micros("40").unwrap(), 40_000_000);
-        assert!(micros("0.1234567").is_err() && micros("x").is_err());
+    UpstreamRow {
+        upstream: kind.to_owned(),
+        kind: kind.to_owned(),
+        base_url: None,
+        api_key_sealed: None,
+        key_hint: None,
+        revision: 1,
     }
 }

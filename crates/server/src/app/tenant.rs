@@ -10,11 +10,12 @@ use domain::revenue::Interval;
 use domain::time::Timestamp;
 use providers::llm::Upstream;
 use serde::{Deserialize, Serialize};
-use store::catalog::ModelPriceRow;
+use store::model_price::ModelPriceRow;
 use store::tenant::TenantRow;
 
 use super::component::{self, Component};
 use super::seal::MasterKey;
+use super::upstream;
 use crate::error::{Code, Error, Result};
 
 /// The reserved tenant of operators and of the platform's own secrets.
@@ -213,10 +214,10 @@ impl Tenants {
     async fn load(&self, db: &store::db::Db, master: &MasterKey, row: TenantRow) -> Result<Arc<Tenant>> {
         let id = row.id();
         let catalog = store::catalog::load(db, &row).await?;
-        let components = component::read(store::catalog::components(db, &id).await?)?;
-        let upstreams = component::connect(&id, store::catalog::upstreams(db, &id).await?, master)?;
+        let components = component::read(store::component::list(db, &id).await?)?;
+        let upstreams = upstream::connect(&row, store::upstream::list(db, &id).await?, master)?;
         let prices = prices(store::catalog::active_prices(db, &id).await?)?;
-        let model_prices = store::catalog::model_prices(db, &id).await?;
+        let model_prices = store::model_price::list(db, &id).await?;
         let slug = row.slug.clone();
         let tenant = Arc::new(Tenant { row, catalog, components, upstreams, prices, model_prices });
         if let (Ok(mut by_id), Ok(mut by_slug)) = (self.by_id.write(), self.by_slug.write()) {

@@ -60,12 +60,12 @@ pub struct RunBody {
 #[serde(rename_all = "camelCase")]
 pub struct RunUsage {
     #[schema(example = 1_204)]
-    input_tokens: u64,
+    pub input_tokens: u64,
     #[schema(example = 312)]
-    output_tokens: u64,
+    pub output_tokens: u64,
     /// `baseTokenCost` + tokens.
     #[schema(example = 1_616)]
-    credits: i64,
+    pub credits: i64,
 }
 
 impl RunBody {
@@ -372,8 +372,9 @@ pub async fn components(cx: Authed<SignedIn>) -> Result<Json<ComponentsBody>, Fa
             .as_ref()
             .is_none_or(|account| component.draws.iter().all(|draw| account.entitlement(cx, &draw.feature).is_ok()))
     };
-    let active = cx.tenant.components.values().filter(|component| component.active);
-    let data = active.map(|component| component_body(cx, component, available(component))).collect();
+    let mut active: Vec<_> = cx.tenant.components.values().filter(|component| component.active).collect();
+    active.sort_by_key(|component| component.position);
+    let data = active.into_iter().map(|component| component_body(cx, component, available(component))).collect();
     Ok(Json(ComponentsBody { data, next_cursor: None }))
 }
 

@@ -62,6 +62,16 @@ pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) 
     Ok(objects.into_iter().map(|Object(object)| object).collect())
 }
 
+/// A field that was written, so that null is told from nothing: `Option<Option<_>>` where null means something.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The same for a list of objects.
+pub fn given_objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<T>>, D::Error> {
+    objects(d).map(Some)
+}
+
 /// Reads a whole body of at most `bytes_max`. One that stands still for [`BODY_STALL`] is given up.
 ///
 /// Of a body that is too large up to four times of what is allowed is read all the same: closing a connection with

@@ -123,7 +123,7 @@ pub async fn problem(Path(code): Path<String>) -> Result<Response, Failed> {
     Ok(whole(title, &text))
 }
 
-fn whole(title: &str, body: &str) -> Response {
+pub fn whole(title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{}</title><style>{STYLE}</style><body>{body}",
         escape(title)

@@ -6,7 +6,9 @@ mod audit;
 mod auth;
 mod body;
 mod checkout;
+mod component;
 mod contact;
+mod coupon;
 mod customer;
 mod decimal;
 mod decision;
@@ -27,7 +29,9 @@ mod key;
 mod list;
 mod manage;
 mod member;
+mod model_price;
 mod names;
+mod pack;
 mod page;
 mod params;
 mod permission;
@@ -41,6 +45,7 @@ mod revenue;
 mod sandbox;
 mod session;
 mod setting;
+mod upstream;
 mod usage;
 mod wire;
 mod words;
@@ -69,9 +74,9 @@ use problem::Failed;
 )]
 struct Document;
 
-/// Every route of the API, with its documentation.
-fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
-    let routes = OpenApiRouter::with_openapi(Document::openapi())
+/// What the product itself is used by: signing in, usage, AI, buying, live connections.
+fn product() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(session::login))
@@ -98,15 +103,55 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(customer::subscription))
         .routes(routes!(checkout::begin))
         .routes(routes!(checkout::get))
+        .routes(routes!(ai::components))
+        .routes(routes!(forecast::read))
+        .routes(routes!(realtime::ticket))
+        .routes(routes!(realtime::socket))
+        .routes(routes!(realtime::sse))
+}
+
+/// What is sold, and who pays for it how.
+fn catalog() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(sandbox::approve))
         .routes(routes!(provider::list))
         .routes(routes!(provider::of_plan))
         .routes(routes!(provider::retry))
         .routes(routes!(sandbox::plans))
         .routes(routes!(plan::list))
-        .routes(routes!(ai::components))
-        .routes(routes!(key::create, key::list))
-        .routes(routes!(key::revoke))
+        .routes(routes!(component::create, component::list))
+        .routes(routes!(component::get, component::change, component::archive))
+        .routes(routes!(component::draft::save, component::draft::get, component::draft::discard))
+        .routes(routes!(component::draft::publish))
+        .routes(routes!(component::draft::versions))
+        .routes(routes!(component::draft::undo))
+        .routes(routes!(component::trial::test))
+        .routes(routes!(upstream::create, upstream::list))
+        .routes(routes!(upstream::change, upstream::remove))
+        .routes(routes!(upstream::test))
+        .routes(routes!(model_price::list, model_price::put, model_price::remove))
+        .routes(routes!(pack::create, pack::list))
+        .routes(routes!(pack::change, pack::archive))
+        .routes(routes!(pack::sold))
+        .routes(routes!(coupon::create, coupon::list))
+        .routes(routes!(coupon::change))
+        .routes(routes!(coupon::quote))
+        .routes(routes!(plan::admin::list, plan::admin::create))
+        .routes(routes!(plan::admin::get, plan::admin::update, plan::admin::archive))
+        .routes(routes!(plan::draft::set_feature, plan::draft::remove_feature))
+        .routes(routes!(plan::draft::get, plan::draft::save, plan::draft::drop_draft))
+        .routes(routes!(plan::draft::impact))
+        .routes(routes!(plan::draft::publish))
+        .routes(routes!(plan::draft::undo))
+        .routes(routes!(plan::draft::versions))
+        .routes(routes!(price::list, price::create))
+        .routes(routes!(feature::list, feature::create))
+        .routes(routes!(feature::get, feature::update, feature::delete))
+}
+
+/// Who buys and uses, and what that comes to.
+fn customers() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(directory::users))
         .routes(routes!(directory::customers))
         .routes(routes!(directory::near_limit))
@@ -121,10 +166,16 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(manage::put_override, manage::delete_override))
         .routes(routes!(manage::give_credits))
         .routes(routes!(manage::change_plan, manage::end_subscription))
-        .routes(routes!(forecast::read))
         .routes(routes!(analytics::read))
         .routes(routes!(revenue::read))
         .routes(routes!(revenue::series))
+}
+
+/// Who works here, how it is set up, and who changed what.
+fn tenant() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(key::create, key::list))
+        .routes(routes!(key::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
         .routes(routes!(audit::verify))
@@ -137,20 +188,15 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(contact::list))
         .routes(routes!(contact::get, contact::update))
         .routes(routes!(permission::list))
-        .routes(routes!(plan::admin::list, plan::admin::create))
-        .routes(routes!(plan::admin::get, plan::admin::update, plan::admin::archive))
-        .routes(routes!(plan::draft::set_feature, plan::draft::remove_feature))
-        .routes(routes!(plan::draft::get, plan::draft::save, plan::draft::drop_draft))
-        .routes(routes!(plan::draft::impact))
-        .routes(routes!(plan::draft::publish))
-        .routes(routes!(plan::draft::undo))
-        .routes(routes!(plan::draft::versions))
-        .routes(routes!(price::list, price::create))
-        .routes(routes!(feature::list, feature::create))
-        .routes(routes!(feature::get, feature::update, feature::delete))
-        .routes(routes!(realtime::ticket))
-        .routes(routes!(realtime::socket))
-        .routes(routes!(realtime::sse))
+}
+
+/// Every route of the API, with its documentation.
+fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
+    let routes = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(product())
+        .merge(catalog())
+        .merge(customers())
+        .merge(tenant())
         // Its body is read within a limit of its own before the form's parts are looked for.
         .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::disable()));
     let (routes, mut document) = routes.split_for_parts();

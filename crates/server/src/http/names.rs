@@ -143,6 +143,24 @@ pub enum ProviderName {
     None,
 }
 
+/// What an upstream speaks.
+#[derive(ToSchema)]
+#[schema(as = UpstreamKind, rename_all = "snake_case")]
+pub enum UpstreamKindName {
+    Anthropic,
+    Openai,
+    Demo,
+}
+
+/// For how long a coupon takes something off.
+#[derive(ToSchema)]
+#[schema(as = CouponDuration, rename_all = "snake_case")]
+pub enum CouponDurationName {
+    Once,
+    Repeating,
+    Forever,
+}
+
 /// What an action reads.
 #[derive(ToSchema)]
 #[schema(as = InputKind, rename_all = "snake_case")]

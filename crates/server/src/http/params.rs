@@ -33,6 +33,11 @@ fn read_uri<T: DeserializeOwned>(uri: &Uri) -> Result<T, Failed> {
     }
 }
 
+/// A parameter that is `true` or `false`.
+pub fn flag(name: &str, value: Option<&str>) -> Result<Option<bool>, Error> {
+    value.map(|text| text.parse().map_err(|_| Error::parameter(name, "use true or false"))).transpose()
+}
+
 /// What is wrong with a query. Parameters are texts and words here: a number is read by who needs it.
 fn fault<T: DeserializeOwned>(uri: &Uri) -> Error {
     let pairs = AxumQuery::<Vec<(String, String)>>::try_from_uri(uri).map(|AxumQuery(pairs)| pairs);

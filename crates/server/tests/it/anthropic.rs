@@ -52,8 +52,27 @@ fn answer_of(usage: &Value, result: &str, output_tokens: u64) -> Vec<Do> {
 
 const RESULT: &str = r#"{"summary":"The bridge is closed.","keyPoints":["Buses take the tunnel."]}"#;
 
-fn good() -> Vec<Do> {
+pub fn good() -> Vec<Do> {
     answer_of(&json!({ "input_tokens": 10, "output_tokens": 1 }), RESULT, 9)
+}
+
+/// A whole answer in prose.
+pub fn prose(text: &str) -> Vec<Do> {
+    let message =
+        json!({ "id": "msg_1", "model": "claude-haiku-5-5", "usage": { "input_tokens": 10, "output_tokens": 1 } });
+    let said = stream_head("request-id: req_up_1\r\n")
+        + &event(&json!({ "type": "message_start", "message": message }))
+        + &event(
+            &json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+        )
+        + &event(
+            &json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": text } }),
+        )
+        + &event(
+            &json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 1 } }),
+        )
+        + &event(&json!({ "type": "message_stop" }));
+    vec![Do::Send(said)]
 }
 
 pub fn refused(code: u16) -> Vec<Do> {
@@ -110,9 +129,9 @@ fn a_structured_answer_comes_through_the_tool_and_its_cost_stands_on_the_event()
         assert_eq!(details.len(), 2, "{details:?}");
         // 10 × 0.10 + 9 × 0.50 + 400 × 0.125 + 300 × 0.20 + 5000 × 0.01 dollars for a million tokens.
         let expected = json!({
-            "component": "summarizer", "action": "summarize", "upstream": "anthropic", "model": "claude-haiku-5-5",
-            "inputTokens": 10, "outputTokens": 9, "cacheWrite5mTokens": 400, "cacheWrite1hTokens": 300,
-            "cacheReadTokens": 5000, "costMicros": 166, "estimated": false,
+            "component": "summarizer", "version": 1, "action": "summarize",
+            "upstream": "anthropic", "model": "claude-haiku-5-5", "inputTokens": 10, "outputTokens": 9,
+            "cacheWrite5mTokens": 400, "cacheWrite1hTokens": 300, "cacheReadTokens": 5000, "costMicros": 166, "estimated": false,
         });
         assert_eq!(details[0], expected);
         assert_eq!(details[1]["costMicros"], 77_500, "above 100,000 tokens: 150,000 × 0.50 + 1,000 × 2.50");

@@ -11,10 +11,6 @@ use super::support::{Answer, Database, Server, on_both};
 const ADMIN: &str = "admin@halisoft.example";
 
 impl Server {
-    pub async fn patch(&self, path: &str, credential: &str, body: Value) -> Answer {
-        self.send(self.request(Method::PATCH, path, credential).json(&body)).await
-    }
-
     /// A plan of the public page.
     pub async fn public_plan(&self, slug: &str) -> Value {
         let plans = self.get("/api/plans", "").await;

@@ -22,6 +22,9 @@ async fn subscribe(bench: &Bench, number: u32, plan: &str) {
         price: None,
         status: SubscriptionStatus::Active,
         access_until: None,
+        plan_since: START,
+        period: domain::time::Period { start: START, end: None },
+        interval: None,
     };
     let new = NewSubscription { subscription, period_start: START, period_end: None };
     let mut tx = bench.db.begin().await.expect("it begins");

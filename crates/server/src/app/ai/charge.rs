@@ -61,6 +61,7 @@ impl Prepared<'_> {
             .or_else(|| tenant.model_price(&self.component.model, used.total_input(), self.cx.tenant_now()));
         json!({
             "component": self.component.key,
+            "version": self.component.version,
             "action": self.action.name,
             "upstream": self.component.upstream,
             "model": model,

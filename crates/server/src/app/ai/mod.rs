@@ -8,14 +8,14 @@ use std::time::Duration;
 use domain::id::{CustomerId, EventId, FeatureKey, ReservationId};
 use domain::quota::Quota;
 use domain::reservation::State;
-use providers::llm::{Answer, Call, Failure, FailureKind, Part, Piece};
+use providers::llm::{Answer, Failure, FailureKind, Piece};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::gate::{Done, Held};
 use tokio::sync::{mpsc, oneshot};
 
 use super::canonical::Canonical;
-use super::component::{Action, ChargeRule, Component};
+use super::component::{Action, ChargeRule, Component, prompt};
 use super::{idempotency, usage};
 use crate::cx::Cx;
 use crate::error::{Code, Error, Result};
@@ -159,11 +159,15 @@ async fn is_current(cx: &Cx) -> Result<bool> {
 }
 
 fn find<'a>(tenant: &'a super::tenant::Tenant, request: &Request) -> Result<(&'a Component, &'a Action)> {
-    let component = tenant.components.get(&request.component).filter(|component| component.active);
-    let component = component.ok_or_else(|| {
+    let component = tenant.components.get(&request.component).ok_or_else(|| {
         let known: Vec<_> = tenant.components.values().filter(|c| c.active).map(|c| c.key.as_str()).collect();
         Error::new(Code::UnknownComponent, format!("Components of this tenant: {}.", known.join(", ")))
     })?;
+    if !component.active {
+        let detail =
+            format!("{} is switched off for now; nothing was charged. Use another, or try later.", component.name);
+        return Err(Error::new(Code::ComponentOff, detail));
+    }
     let action = component.action(&request.action).ok_or_else(|| {
         let known: Vec<_> = component.actions().map(|action| action.name.as_str()).collect();
         Error::new(Code::UnknownComponent, format!("Actions of {}: {}.", component.key, known.join(", ")))
@@ -253,7 +257,7 @@ impl Prepared<'_> {
         let upstream = cx.tenant.upstreams.get(&component.upstream).ok_or_else(|| {
             Failure::new(FailureKind::Credentials, format!("the upstream `{}` is not set up", component.upstream))
         })?;
-        let call = self.call()?;
+        let call = prompt::call(component, self.action, &self.request.input, (&cx.request_id, CALL_TIMEOUT))?;
         if let Some(updates) = &updates {
             let started = Started {
                 reservation: held.id.clone(),
@@ -276,31 +280,6 @@ impl Prepared<'_> {
         };
         let (answer, ()) = tokio::join!(upstream.run(&call, pieces), forward);
         answer
-    }
-
-    fn call(&self) -> Result<Call, Failure> {
-        let Self { cx, component, action, request } = self;
-        let rejected = |why: String| Failure::new(FailureKind::Rejected, why);
-        let mut environment = minijinja::Environment::new();
-        environment.set_recursion_limit(50);
-        let prompt = environment
-            .render_str(&action.template, minijinja::context! { input => minijinja::value::Serde(&request.input) })
-            .map_err(|e| rejected(format!("the template does not fit the input: {e}")))?;
-        let mut parts = files(&request.input);
-        parts.push(Part::Text(prompt));
-        Ok(Call {
-            model: component.model.clone(),
-            api_version: None,
-            system: action.system.clone(),
-            parts,
-            output_schema: action.output_schema.clone(),
-            max_output_tokens: action.max_output_tokens,
-            component: component.key.to_string(),
-            action: action.name.clone(),
-            input: request.input.clone(),
-            request_id: cx.request_id.to_string(),
-            timeout: CALL_TIMEOUT,
-        })
     }
 
     async fn conclude(&self, held: (CustomerId, Held), outcome: Result<Answer, Failure>) -> Result<Outcome> {
@@ -421,26 +400,6 @@ async fn next_piece(fragments: &mut mpsc::Receiver<Piece>, updates: Option<&mpsc
 /// Where the sealed result of a call stands.
 fn place(id: &ReservationId) -> String {
     format!("ai_result/{id}")
-}
-
-/// Pictures, documents and texts of `input.files`.
-fn files(input: &Value) -> Vec<Part> {
-    use base64::Engine as _;
-    let files = input.get("files").and_then(Value::as_array).into_iter().flatten();
-    files
-        .filter_map(|file| {
-            let media_type = file.get("mediaType")?.as_str()?.to_owned();
-            let data = file.get("data")?.as_str()?.to_owned();
-            if media_type.starts_with("image/") {
-                Some(Part::Image { media_type, data })
-            } else if media_type == "application/pdf" {
-                Some(Part::Document { media_type, data })
-            } else {
-                let bytes = base64::engine::general_purpose::STANDARD.decode(data).ok()?;
-                Some(Part::Text(String::from_utf8_lossy(&bytes).into_owned()))
-            }
-        })
-        .collect()
 }
 
 /// What the caller is told about a failure of the upstream; its own words stay in the log.

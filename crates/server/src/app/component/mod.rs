@@ -1,23 +1,27 @@
 //! AI components: rows that an admin edits, read into what a call needs.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+pub mod check;
+pub mod definition;
+pub mod draft;
+pub mod edit;
+pub mod prompt;
+pub mod trial;
 
-use domain::id::{FeatureKey, TenantId};
-use providers::http::Secret;
-use providers::llm::{Anthropic, Config, Demo, OpenAi, Upstream, anthropic, openai};
+use std::collections::BTreeMap;
+
+use domain::id::FeatureKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::catalog::{ComponentRow, UpstreamRow};
+use store::component::ComponentRow;
 
-use super::seal::MasterKey;
 use crate::error::{Error, FieldError, Result};
+pub use definition::Definition;
 
 /// Field errors told about one input.
 const FIELD_ERRORS_MAX: usize = 20;
 
 /// When a call is charged (SPEC §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChargeRule {
     /// When it gave a result.
@@ -40,31 +44,49 @@ pub struct Draw {
 }
 
 /// Something that a component does.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ActionDefinition)]
 pub struct Action {
     /// Its name in URLs.
+    #[schema(example = "analyze")]
     pub name: String,
     /// What it does, for people.
     #[serde(default)]
+    #[schema(required, example = "Reads the fields of an invoice.")]
     pub description: String,
     /// What the model is told about its task.
+    #[schema(example = "You read invoices.")]
     pub system: String,
-    /// How the input becomes the prompt, over `input`.
+    /// How the input becomes the prompt: a template of Jinja over `input`.
+    #[schema(example = "Invoice:\n{{ input.invoiceData }}")]
     pub template: String,
-    /// What the input must look like.
+    /// What the input must look like, as JSON Schema.
+    #[schema(value_type = Object, example = json!({"type": "object", "properties": {"invoiceData": {"type": "string"}}}))]
     pub input_schema: Value,
-    /// What the result looks like; none for prose.
+    /// What the result looks like, as JSON Schema; null for prose.
     #[serde(default)]
+    #[schema(value_type = Option<Object>, required, example = json!({"type": "object", "properties": {"total": {"type": "string"}}}))]
     pub output_schema: Option<Value>,
     /// The longest result.
+    #[schema(example = 4_000)]
     pub max_output_tokens: u32,
-    /// `json`, `text`, `image`, `pdf`.
+    /// What it reads.
     #[serde(default)]
+    #[schema(required, example = json!(["json", "text"]))]
     pub accepts: Vec<String>,
-    /// An input to try it with.
+    /// An input to try it with; null without one.
     #[serde(default)]
+    #[schema(schema_with = sample, required)]
     pub sample: Value,
+}
+
+/// What an action can be tried with, for the document.
+fn sample() -> utoipa::openapi::Object {
+    use utoipa::openapi::schema::{Object, SchemaType};
+    let example = serde_json::json!({ "invoiceData": "Invoice INV-2041 … Total 1,190.00 EUR" });
+    let any = Object::builder().schema_type(SchemaType::AnyValue);
+    any.description(Some("An input to try it with; null without one.")).examples([example]).build()
 }
 
 /// An AI component.
@@ -89,6 +111,10 @@ pub struct Component {
     pub charge_rule: ChargeRule,
     /// Whether it may be called.
     pub active: bool,
+    /// Order in lists.
+    pub position: i64,
+    /// Which version it is.
+    pub version: i64,
     /// What a call draws.
     pub draws: Vec<Draw>,
     actions: Vec<(Action, Checks)>,
@@ -119,11 +145,7 @@ impl Component {
             detail: shorten(&error.to_string()),
         };
         let fields: Vec<_> = checks.input.iter_errors(input).take(FIELD_ERRORS_MAX).map(field).collect();
-        let fields = if fields.is_empty() { super::file::unreadable(input) } else { fields };
-        let Some(first) = fields.first() else { return Ok(()) };
-        let mut error = Error::field(first.pointer.clone(), first.detail.clone());
-        error.more.fields = fields;
-        Err(error)
+        refuse(if fields.is_empty() { super::file::unreadable(input) } else { fields })
     }
 
     /// Checks a result against an action's schema; says what does not fit.
@@ -148,73 +170,55 @@ fn shorten(message: &str) -> String {
     format!("…{}", tail.into_iter().rev().collect::<String>())
 }
 
-/// Reads the rows of a tenant's components.
+/// Refuses input by the fields at fault, if there are any.
+pub fn refuse(fields: Vec<FieldError>) -> Result<()> {
+    let Some(first) = fields.first() else { return Ok(()) };
+    let mut error = Error::field(first.pointer.clone(), first.detail.clone());
+    error.more.fields = fields;
+    Err(error)
+}
+
+/// Reads the rows of a tenant's components, without those that were taken away.
 pub fn read(rows: Vec<ComponentRow>) -> Result<BTreeMap<FeatureKey, Component>> {
     rows.into_iter()
+        .filter(|row| !row.archived)
         .map(|row| {
             let key = FeatureKey::stored(row.component.as_str());
-            Ok((key.clone(), component(key, row)?))
+            let definition = Definition::of_row(&row.component, &row.definition)?;
+            let mut component = Component::of(key.clone(), definition, row.version)?;
+            component.active = row.active;
+            component.position = row.position;
+            Ok((key, component))
         })
         .collect()
 }
 
-fn component(key: FeatureKey, row: ComponentRow) -> Result<Component> {
-    let broken = |what: &str, why: &dyn std::fmt::Display| Error::internal(format!("component {key}: {what}: {why}"));
-    let actions: Vec<Action> = serde_json::from_str(&row.actions).map_err(|e| broken("actions", &e))?;
-    let compiled = |action: Action| {
-        let compile = |schema: &Value, what| jsonschema::validator_for(schema).map_err(|e| broken(what, &e));
-        let input = compile(&action.input_schema, "input schema")?;
-        let output = action.output_schema.as_ref().map(|schema| compile(schema, "output schema")).transpose()?;
-        Ok((action, Checks { input, output }))
-    };
-    Ok(Component {
-        name: row.name,
-        category: row.category,
-        description: row.description,
-        base_token_cost: row.base_token_cost,
-        credit_feature: row.credit_feature.map(FeatureKey::stored),
-        upstream: row.upstream,
-        model: row.model,
-        charge_rule: serde_json::from_value(Value::String(row.charge_rule)).map_err(|e| broken("charge rule", &e))?,
-        active: row.active,
-        draws: serde_json::from_str(&row.draws).map_err(|e| broken("draws", &e))?,
-        actions: actions.into_iter().map(compiled).collect::<Result<_>>()?,
-        key,
-    })
-}
-
-/// Where a sealed upstream key stands.
-pub fn upstream_place(upstream: &str) -> String {
-    format!("upstream/{upstream}")
-}
-
-/// Makes the clients of a tenant's upstreams.
-pub fn connect(
-    tenant: &TenantId,
-    rows: Vec<UpstreamRow>,
-    master: &MasterKey,
-) -> Result<HashMap<String, Arc<dyn Upstream>>> {
-    let mut upstreams: HashMap<String, Arc<dyn Upstream>> = HashMap::new();
-    for row in rows {
-        let sealed = row.api_key_sealed.as_deref();
-        let opened = sealed.map(|sealed| master.open(tenant, &upstream_place(&row.upstream), sealed));
-        let key = match opened {
-            None => String::new(),
-            Some(Some(plain)) => String::from_utf8_lossy(&plain).into_owned(),
-            Some(None) => return Err(Error::internal(format!("upstream {}: its key does not open", row.upstream))),
+impl Component {
+    /// A component that can be called, of a version or of a draft.
+    pub fn of(key: FeatureKey, definition: Definition, version: i64) -> Result<Self> {
+        let broken =
+            |what: &str, why: &dyn std::fmt::Display| Error::internal(format!("component {key}: {what}: {why}"));
+        let compiled = |action: Action| {
+            let compile = |schema: &Value, what| jsonschema::validator_for(schema).map_err(|e| broken(what, &e));
+            let input = compile(&action.input_schema, "input schema")?;
+            let output = action.output_schema.as_ref().map(|schema| compile(schema, "output schema")).transpose()?;
+            Ok((action, Checks { input, output }))
         };
-        let client: Arc<dyn Upstream> = match row.kind.as_str() {
-            "anthropic" => {
-                let base_url = row.base_url.unwrap_or_else(|| anthropic::BASE_URL.to_owned());
-                Arc::new(Anthropic::new(Config::new(base_url, Secret::new(key))).map_err(Error::internal)?)
-            }
-            "openai" => {
-                let base_url = row.base_url.unwrap_or_else(|| openai::BASE_URL.to_owned());
-                Arc::new(OpenAi::new(Config::new(base_url, Secret::new(key))).map_err(Error::internal)?)
-            }
-            _ => Arc::new(Demo),
-        };
-        upstreams.insert(row.upstream, client);
+        Ok(Self {
+            actions: definition.actions.into_iter().map(compiled).collect::<Result<_>>()?,
+            name: definition.name,
+            category: definition.category,
+            description: definition.description,
+            base_token_cost: definition.base_token_cost,
+            credit_feature: definition.credit_feature,
+            upstream: definition.upstream,
+            model: definition.model,
+            charge_rule: definition.charge_rule,
+            draws: definition.draws,
+            active: true,
+            position: 0,
+            version,
+            key,
+        })
     }
-    Ok(upstreams)
 }
