@@ -70,6 +70,8 @@ use problem::Failed;
 #[openapi(
     info(title = "Tollgate", description = "Subscriptions, quotas and billing for products that sell AI features.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     security(("bearer" = []), ("cookie" = [])),
+    // Schemas that only a parameter names are not found by themselves.
+    components(schemas(export::Format)),
     modifiers(&Security)
 )]
 struct Document;

@@ -55,6 +55,14 @@ fn every_operation_has_a_name_of_its_own_that_says_what_it_does() {
 }
 
 #[test]
+fn every_reference_leads_to_a_schema() {
+    let known: BTreeSet<_> = schemas().map(|(name, _)| name.clone()).collect();
+    let unknown: Vec<_> =
+        reached(std::iter::once(&*DOCUMENT)).into_iter().filter(|name| !known.contains(name)).collect();
+    assert!(unknown.is_empty(), "no schema is called {unknown:?}");
+}
+
+#[test]
 fn two_types_never_share_a_schema_name() {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];

@@ -47,6 +47,7 @@ export function safeNext(next: string | undefined, user: User): string {
   return user.role === "user" ? "/" : "/admin";
 }
 
+/** Who signed in with the page's own cookie looks as nobody else: that is done with a token of its own. */
 function meOf(user: User | null): Me | null {
-  return user ? { user, tenant: boot.tenant } : null;
+  return user ? { user, tenant: boot.tenant, impersonatedBy: null } : null;
 }
