@@ -122,7 +122,7 @@ pub async fn changes(
     (before, limit): (Option<&(i64, String)>, i64),
 ) -> Result<Vec<ChangeRow>> {
     let (at, id) = before.cloned().unwrap_or_default();
-    sql!("SELECT change_id, at, subscription_id, customer_id, cause, actor, status_before, status_after, plan_before, plan_after, price_before, price_after, currency, annual_before, annual_after, movement FROM subscription_change WHERE tenant_id = $1 AND customer_id = $2 AND ($3 OR (at, change_id) < ($4, $5)) ORDER BY at DESC, change_id DESC LIMIT $6")
+    sql!("SELECT change_id, at, subscription_id, customer_id, cause, actor, status_before, status_after, plan_before, plan_after, price_before, price_after, currency, currency_before, annual_before, annual_after, movement FROM subscription_change WHERE tenant_id = $1 AND customer_id = $2 AND ($3 OR (at, change_id) < ($4, $5)) ORDER BY at DESC, change_id DESC LIMIT $6")
         .bind(tenant)
         .bind(customer)
         .bind(before.is_none())

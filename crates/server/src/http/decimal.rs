@@ -17,9 +17,11 @@ impl Serialize for Decimal {
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
+        // As a text it keeps its digits also where the caller's own JSON would write 0.1 + 0.2.
         let text = raw.get();
+        let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
         let number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-        if !number || text.contains(['e', 'E']) {
+        if !number || !text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-') {
             return Err(D::Error::custom("use a plain decimal number, such as 349.00"));
         }
         Ok(Self(text.to_owned()))
@@ -43,6 +45,7 @@ mod tests {
     fn digits_stay_as_they_were_written() {
         for (text, wanted) in [
             (r#"{"basePrice":349.00}"#, Patch::Set(Decimal("349.00".into()))),
+            (r#"{"basePrice":"349.00"}"#, Patch::Set(Decimal("349.00".into()))),
             (r#"{"basePrice": 0.1 }"#, Patch::Set(Decimal("0.1".into()))),
             (r#"{"basePrice":99999999999999999999.99}"#, Patch::Set(Decimal("99999999999999999999.99".into()))),
             (r#"{"basePrice":null}"#, Patch::Clear),
@@ -54,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_number_is_told_by_its_field() {
-        for bad in [r#""349.00""#, "3e2", "true", "[]", "{}"] {
+        for bad in [r#""349,00""#, r#""free""#, "3e2", "true", "[]", "{}"] {
             let refused = parse::<Body>(format!(r#"{{"basePrice":{bad}}}"#).as_bytes()).expect_err("it is wrong").0;
             let field = refused.more.fields.first().expect("a field");
             assert_eq!(field.pointer, "/basePrice", "{bad}");
