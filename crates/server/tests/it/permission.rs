@@ -268,7 +268,7 @@ fn foreign(ids: &BTreeMap<&str, String>, parameter: &str, example: &str) -> (Str
             "feature" => ("prompts".to_owned(), "nothing".to_owned()),
             "component" => ("summarizer".to_owned(), "nothing".to_owned()),
             "action" => ("summarize".to_owned(), "nothing".to_owned()),
-            "upstream" | "name" => ("demo".to_owned(), "nothing".to_owned()),
+            "upstream" | "name" => ("studio_only".to_owned(), "nothing".to_owned()),
             "code" => ("SPRING20".to_owned(), "NOTHING".to_owned()),
             "provider" => ("sandbox".to_owned(), "nothing".to_owned()),
             "price" => ("pri_00000000000000000000000001".to_owned(), "pri_00000000000000000000000000".to_owned()),
@@ -297,6 +297,10 @@ fn another_tenants_ids_answer_like_absent_ones_on_every_route() {
         let request = server.request(Method::POST, "/api/contact-sales", "").header("x-tenant", "studio");
         let message = json!({ "name": "Ann", "email": "ann@example.com", "message": "Hello" });
         server.send(request.json(&message)).await.assert_ok(201);
+        let upstream = json!({ "name": "studio_only", "kind": "demo" });
+        server.post("/api/admin/upstreams", &studio, upstream).await.assert_ok(201);
+        let coupon = json!({ "code": "SPRING20", "name": "Spring", "percentOff": 20, "duration": "once" });
+        server.post("/api/admin/coupons", &studio, coupon).await.assert_ok(201);
         let mut ids = BTreeMap::new();
         for (prefix, query) in IDS {
             let query = query.replace('$', "tenant_id = (SELECT tenant_id FROM tenant WHERE slug = 'studio') LIMIT 1");

@@ -117,7 +117,7 @@ fn wrong_edits_are_told_by_their_field() {
         let server = Server::demo(&database);
         let admin = server.sign_in(ADMIN).await;
         for (body, pointer) in [
-            (json!({ "basePrice": "349" }), "/basePrice"),
+            (json!({ "basePrice": "349,00" }), "/basePrice"),
             (json!({ "basePrice": -1 }), "/basePrice"),
             (json!({ "basePrice": 1.001 }), "/basePrice"),
             (json!({ "yearlyPrice": 1e300 }), "/yearlyPrice"),

@@ -8,9 +8,10 @@ use super::fresh::{on_postgres, on_sqlite};
 use crate::db::{Db, Location, POSTGRES_WORDS, SQLITE_WORDS};
 
 /// Statements about all tenants: file, beginning, and why it may be.
-const ABOUT_ALL_TENANTS: [(&str, &str, &str); 10] = [
+const ABOUT_ALL_TENANTS: &[(&str, &str, &str)] = &[
     ("tenant.rs", "SELECT tenant_id, slug, name", "a tenant is found by its slug, and the operator lists all"),
     ("key.rs", "SELECT tenant_id, key_id, name", "a key's secret says which tenant it is of"),
+    ("sandbox.rs", "SELECT tenant_id, sandbox_subscription_id", "its token says which tenant an approval is of"),
     ("job.rs", "SELECT tenant_id, job_id, kind", "one runner works for all"),
     ("job.rs", "SELECT MIN(CASE WHEN leased_until", "one runner works for all"),
     ("usage.rs", "DELETE FROM ai_result WHERE expires_at", "what is over is dropped for all"),
