@@ -40,6 +40,7 @@ pub enum Code {
     PreconditionRequired,
     UpstreamFailed,
     UpstreamOverloaded,
+    ProviderRefused,
     ProviderSyncPending,
     StorageFull,
     Busy,
@@ -83,6 +84,7 @@ impl Code {
         Self::PreconditionRequired,
         Self::UpstreamFailed,
         Self::UpstreamOverloaded,
+        Self::ProviderRefused,
         Self::ProviderSyncPending,
         Self::StorageFull,
         Self::Busy,
@@ -126,6 +128,7 @@ impl Code {
             Self::PreconditionRequired => (428, "precondition-required", "Say which revision you edit"),
             Self::UpstreamFailed => (502, "upstream-failed", "The AI service failed"),
             Self::UpstreamOverloaded => (503, "upstream-overloaded", "The AI service is overloaded"),
+            Self::ProviderRefused => (502, "provider-refused", "The payment provider refused"),
             Self::ProviderSyncPending => {
                 (503, "provider-sync-pending", "The payment provider does not know this price yet")
             }

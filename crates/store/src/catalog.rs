@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use domain::catalog::{Catalog, Feature, FeatureKind};
-use domain::id::{FeatureKey, PriceId, TenantId};
-use domain::time::{Timestamp, Zone};
+use domain::id::{FeatureKey, TenantId};
+use domain::time::Zone;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::FromRow;
 
-use crate::db::{Db, On, Tx, sql};
+use crate::db::{Db, Tx, sql};
 use crate::error::{Error, Result};
 use crate::tenant::TenantRow;
 
@@ -89,54 +89,4 @@ pub async fn insert_feature(tx: &mut Tx, tenant: &TenantId, feature: &Feature, p
         .execute(tx)
         .await
         .map(|_| ())
-}
-
-/// A price version.
-#[derive(Debug, Clone, FromRow)]
-pub struct PriceRow {
-    /// Its id.
-    pub price_id: String,
-    /// What it is for.
-    pub plan_id: String,
-    /// `month` or `year`.
-    pub interval: String,
-    /// ISO 4217.
-    pub currency: String,
-    /// Minor units.
-    pub amount_minor: i64,
-    /// Counts up within plan, interval and currency.
-    pub version: i64,
-}
-
-/// The prices that new customers pay.
-pub async fn active_prices(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Vec<PriceRow>> {
-    sql!("SELECT price_id, plan_id, interval, currency, amount_minor, version FROM price WHERE tenant_id = $1 AND active = true AND customer_id IS NULL ORDER BY plan_id, interval")
-        .bind(tenant)
-        .all(on)
-        .await
-}
-
-/// One price version, also one that is not sold any more.
-pub async fn find_price(on: impl Into<On<'_>>, tenant: &TenantId, price: &str) -> Result<Option<PriceRow>> {
-    sql!("SELECT price_id, plan_id, interval, currency, amount_minor, version FROM price WHERE tenant_id = $1 AND price_id = $2")
-        .bind(tenant)
-        .bind(price)
-        .find(on)
-        .await
-}
-
-/// Adds a price version.
-pub async fn insert_price(tx: &mut Tx, tenant: &TenantId, price: &PriceRow, now: Timestamp) -> Result<PriceId> {
-    sql!("INSERT INTO price (tenant_id, price_id, plan_id, interval, currency, amount_minor, version, active, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, true, $8)")
-        .bind(tenant)
-        .bind(&price.price_id)
-        .bind(&price.plan_id)
-        .bind(&price.interval)
-        .bind(&price.currency)
-        .bind(price.amount_minor)
-        .bind(price.version)
-        .bind(now)
-        .execute(tx)
-        .await?;
-    Ok(PriceId::stored(price.price_id.as_str()))
 }

@@ -20,7 +20,7 @@ pub struct CheckoutRow {
     pub price_id: String,
     /// Through whom.
     pub provider: String,
-    /// `open`, `completed`, `declined` or `expired`.
+    /// `open`, `completed` or `declined`.
     pub state: String,
     /// The provider's id of the subscription, once it is known.
     pub remote_id: Option<String>,
@@ -49,9 +49,9 @@ pub async fn insert(tx: &mut Tx, tenant: &TenantId, row: &CheckoutRow) -> Result
         .map(|_| ())
 }
 
-/// One purchase; locked when it is read to be changed.
+/// One purchase.
 pub async fn find(on: impl Into<On<'_>>, tenant: &TenantId, checkout: &str) -> Result<Option<CheckoutRow>> {
-    sql!("SELECT checkout_id, customer_id, plan_id, price_id, provider, state, remote_id, approval_url, created_at, expires_at FROM checkout WHERE tenant_id = $1 AND checkout_id = $2 {lock}")
+    sql!("SELECT checkout_id, customer_id, plan_id, price_id, provider, state, remote_id, approval_url, created_at, expires_at FROM checkout WHERE tenant_id = $1 AND checkout_id = $2")
         .bind(tenant)
         .bind(checkout)
         .find(on)

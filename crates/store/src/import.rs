@@ -1,10 +1,8 @@
 //! Customers brought in from elsewhere: the lines that wait, how far they are done, and prices of one customer's own.
 
 use domain::id::{CustomerId, PlanId, PriceId, SubscriptionId, TenantId};
-use domain::time::Timestamp;
 use sqlx::FromRow;
 
-use crate::catalog::PriceRow;
 use crate::db::{Db, On, Tx, sql};
 use crate::error::Result;
 
@@ -137,38 +135,6 @@ pub async fn price_of(
         .find(tx)
         .await?;
     Ok(found.map(|(price,)| PriceId::stored(price)))
-}
-
-/// Adds a price of one customer's own.
-pub async fn insert_own_price(
-    tx: &mut Tx,
-    tenant: &TenantId,
-    (price, customer): (&PriceRow, &CustomerId),
-    now: Timestamp,
-) -> Result<()> {
-    sql!("INSERT INTO price (tenant_id, price_id, plan_id, interval, currency, amount_minor, version, active, customer_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, true, $8, $9)")
-        .bind(tenant)
-        .bind(&price.price_id)
-        .bind(&price.plan_id)
-        .bind(&price.interval)
-        .bind(&price.currency)
-        .bind(price.amount_minor)
-        .bind(price.version)
-        .bind(customer)
-        .bind(now)
-        .execute(tx)
-        .await
-        .map(|_| ())
-}
-
-/// Whose own price a price version is; none for a public one.
-pub async fn owner_of_price(tx: &mut Tx, tenant: &TenantId, price: &str) -> Result<Option<String>> {
-    let row: Option<(Option<String>,)> = sql!("SELECT customer_id FROM price WHERE tenant_id = $1 AND price_id = $2")
-        .bind(tenant)
-        .bind(price)
-        .find(tx)
-        .await?;
-    Ok(row.and_then(|(customer,)| customer))
 }
 
 /// Notes what the payment provider calls a subscription.

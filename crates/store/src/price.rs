@@ -66,7 +66,7 @@ pub async fn find(on: impl Into<On<'_>>, tenant: &TenantId, price: &str) -> Resu
 
 /// The version that a plan is sold at in an interval and a currency: to everybody, or to one customer.
 pub async fn current(
-    tx: &mut Tx,
+    on: impl Into<On<'_>>,
     tenant: &TenantId,
     plan: &PlanId,
     (interval, currency): (&str, &str),
@@ -78,7 +78,7 @@ pub async fn current(
         .bind(interval)
         .bind(currency)
         .bind(customer.map_or("", CustomerId::as_str))
-        .find(tx)
+        .find(on)
         .await
 }
 

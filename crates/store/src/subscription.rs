@@ -222,7 +222,6 @@ pub async fn paid_ever(tx: &mut Tx, tenant: &TenantId, customer: &CustomerId) ->
     Ok(found.is_some())
 }
 
-/// The id of a subscription as a type.
 impl SubscriptionRow {
     /// Its id as a type.
     pub fn id(&self) -> SubscriptionId {

@@ -138,16 +138,6 @@ pub async fn set_default_plan(tx: &mut Tx, tenant: &TenantId, plan: Option<&str>
         .map(|_| ())
 }
 
-/// Switches enforcement.
-pub async fn set_enforced(tx: &mut Tx, tenant: &TenantId, enforced: bool) -> Result<()> {
-    sql!("UPDATE tenant SET enforced = $2 WHERE tenant_id = $1")
-        .bind(tenant)
-        .bind(enforced)
-        .execute(tx)
-        .await
-        .map(|_| ())
-}
-
 /// Moves the epoch, so that every decision from the commit on is made with what this transaction wrote.
 pub async fn bump_epoch(tx: &mut Tx, tenant: &TenantId, now: Timestamp) -> Result<()> {
     sql!("UPDATE tenant SET epoch = CASE WHEN epoch >= $2 THEN epoch + 1 ELSE $2 END WHERE tenant_id = $1")

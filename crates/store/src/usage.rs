@@ -278,9 +278,10 @@ pub async fn find_result(
 /// (`request_hash` 0), such as a reversal, stay. Answers how many rows.
 pub async fn drop_expired(tx: &mut Tx, now: Timestamp, keys_before: Timestamp) -> Result<u64> {
     let results = sql!("DELETE FROM ai_result WHERE expires_at <= $1").bind(now).execute(&mut *tx).await?;
+    let made = sql!("DELETE FROM creation WHERE at < $1").bind(keys_before).execute(&mut *tx).await?;
     let keys =
         sql!("DELETE FROM idempotency WHERE at < $1 AND request_hash <> 0").bind(keys_before).execute(tx).await?;
-    Ok(results + keys)
+    Ok(made + results + keys)
 }
 
 /// Drops explanations from before an instant.

@@ -3,6 +3,7 @@
 
 use domain::entitlement::SubscriptionStatus;
 use domain::id::{CustomerId, PlanId, PriceId, encode};
+use domain::revenue::Interval;
 use providers::pay::{Failure, NewCheckout, PaymentProvider, RemoteStatus};
 use serde_json::json;
 use store::checkout::CheckoutRow;
@@ -11,7 +12,7 @@ use store::gate::Idempotency;
 
 use super::subscription::{self, Standing, Start};
 use super::tenant::Price;
-use super::{audit, creation, provider};
+use super::{audit, creation, price, provider};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -25,8 +26,8 @@ const BEGINS_SECONDS: i64 = 30;
 pub struct Order {
     /// The plan's name in URLs.
     pub plan: String,
-    /// `month` or `year`.
-    pub interval: String,
+    /// How often it is paid.
+    pub interval: Interval,
     /// Through whom; the tenant's preferred provider otherwise.
     pub provider: Option<String>,
     /// Where the buyer's browser goes afterwards, without the purchase's id.
@@ -45,7 +46,7 @@ pub enum Bought {
 pub async fn begin(cx: &Cx, customer: &CustomerId, order: &Order, identity: Option<&Idempotency>) -> Result<Bought> {
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
     let cx = &cx.clone().with_tenant(tenant);
-    let price = price_of(cx, order)?;
+    let price = price_of(cx, customer, order).await?;
     refuse_the_same(cx, customer, &price).await?;
     if price.amount.minor == 0 {
         let mut tx = cx.app.db.begin().await?;
@@ -93,22 +94,30 @@ fn told(failure: Failure) -> Error {
                 .retry_after(5)
         }
         Failure::Refused(why) => {
-            Error::new(Code::UpstreamFailed, format!("The payment provider refused ({why}); nothing was charged."))
+            Error::new(Code::ProviderRefused, format!("The payment provider refused ({why}); nothing was charged."))
         }
     }
 }
 
-/// What new customers pay for the plan now.
-fn price_of(cx: &Cx, order: &Order) -> Result<Price> {
+/// What the customer pays for the plan now: a price of its own, or what everybody new pays.
+async fn price_of(cx: &Cx, customer: &CustomerId, order: &Order) -> Result<Price> {
     let plan = cx.tenant.catalog.plan_by_slug(&order.plan).filter(|plan| plan.active);
     let plan = plan.ok_or_else(|| Error::field("/plan", "name an active plan, such as the ones of GET /api/plans"))?;
-    let currency = cx.tenant.row.currency.as_str();
-    let of_plan = |price: &&Price| price.plan == plan.id.as_str() && price.amount.currency.code() == currency;
-    if !cx.tenant.prices.iter().any(|price| of_plan(&price)) {
+    let interval = order.interval;
+    let mut own = Vec::new();
+    for interval in Interval::ALL {
+        let at = (interval.name(), cx.tenant.row.currency.as_str());
+        own.extend(store::price::current(&cx.app.db, cx.tenant.id(), &plan.id, at, Some(customer)).await?);
+    }
+    if let Some(row) = own.iter().find(|row| row.interval == interval.name()) {
+        let (plan, id, interval) = (row.plan_id.clone(), row.price_id.clone(), row.interval.clone());
+        return Ok(Price { plan, id, interval, amount: price::amount(row)? });
+    }
+    if own.is_empty() && Interval::ALL.into_iter().all(|interval| cx.tenant.price(plan, interval).is_none()) {
         return Err(Error::field("/plan", "this plan's price is agreed with sales; use POST /api/contact-sales"));
     }
-    let price = cx.tenant.prices.iter().filter(of_plan).find(|price| price.interval == order.interval);
-    price.cloned().ok_or_else(|| Error::field("/interval", "this plan is not sold so; use month or year as it offers"))
+    let price = cx.tenant.price(plan, interval).cloned();
+    price.ok_or_else(|| Error::field("/interval", "this plan is not sold so; use month or year as it offers"))
 }
 
 async fn refuse_the_same(cx: &Cx, customer: &CustomerId, price: &Price) -> Result<()> {
@@ -137,7 +146,8 @@ async fn open(
         let row = store::checkout::find(&mut tx, tenant, &made).await?;
         return Ok((row.ok_or_else(|| Error::internal(format!("checkout {made} is gone")))?, false));
     }
-    // A double click without a key is the same purchase.
+    // A double click without a key is the same purchase, also when both clicks come at once.
+    store::customer::lock(&mut tx, tenant, customer.as_str()).await?;
     let waiting = store::checkout::find_open(&mut tx, tenant, (customer, &id, provider), now).await?;
     let new = waiting.is_none();
     let row = match waiting {
@@ -202,7 +212,10 @@ pub async fn look_up(cx: &Cx, id: &str) -> Result<CheckoutRow> {
     let state = match provider.status(&remote).await.map_err(told)? {
         RemoteStatus::Active => "completed",
         RemoteStatus::Ended => "declined",
-        RemoteStatus::Pending if cx.tenant_now().as_micros() >= row.expires_at => "expired",
+        // Only shown, never written: who approves late has paid, and gets what was bought.
+        RemoteStatus::Pending if cx.tenant_now().as_micros() >= row.expires_at => {
+            return Ok(CheckoutRow { state: "expired".to_owned(), ..row });
+        }
         RemoteStatus::Pending => return Ok(row),
     };
     conclude(cx, row, state).await

@@ -175,16 +175,14 @@ async fn price_of(edit: &mut Edit, to: &Move, current: Option<&SubscriptionRow>)
     if let Some(price) = &to.price {
         let wrong =
             || Error::field("/price", "name a price version of this plan, of this customer's own or a public one");
-        let row = store::catalog::find_price(&mut edit.tx, tenant.id(), price).await?.ok_or_else(wrong)?;
-        let owner = store::import::owner_of_price(&mut edit.tx, tenant.id(), price).await?;
+        let row = store::price::find(&mut edit.tx, tenant.id(), price).await?.ok_or_else(wrong)?;
         let fits = row.plan_id == plan.id.as_str()
-            && owner.is_none_or(|owner| owner == edit.id.as_str())
+            && row.customer_id.as_deref().is_none_or(|owner| owner == edit.id.as_str())
             && to.interval.is_none_or(|interval| interval.name() == row.interval);
         return if fits { Ok(Some(PriceId::stored(row.price_id))) } else { Err(wrong()) };
     }
     let now = current.and_then(|row| row.interval.as_deref()).and_then(Interval::parse);
-    let public =
-        |interval: Interval| tenant.prices.iter().find(|p| p.plan == plan.id.as_str() && p.interval == interval.name());
+    let public = |interval| tenant.price(plan, interval);
     let found = match to.interval {
         Some(interval) => Some(public(interval).ok_or_else(|| {
             Error::field("/interval", format!("{} has no price by the {}", plan.name, interval.name()))

@@ -132,7 +132,7 @@ pub async fn create(cx: &Cx, slug: &str, new: &NewPrice, identity: Option<&Idemp
 /// already or is gone.
 pub async fn set(tx: &mut Tx, cx: &Cx, slot: &Slot, minor: Option<i64>) -> Result<Option<VersionRow>> {
     let at = (slot.interval.name(), slot.currency.code());
-    let old = store::price::current(tx, cx.tenant.id(), &slot.plan, at, slot.customer.as_ref()).await?;
+    let old = store::price::current(&mut *tx, cx.tenant.id(), &slot.plan, at, slot.customer.as_ref()).await?;
     if old.as_ref().map(|row| row.amount_minor) == minor {
         return Ok(None);
     }

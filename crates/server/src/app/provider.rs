@@ -54,6 +54,9 @@ pub struct Target {
 /// with the change, or not at all.
 pub async fn price_changed(tx: &mut Tx, cx: &Cx, old: Option<&PriceId>, new: Option<(&PriceId, Money)>) -> Result<()> {
     let tenant = cx.tenant.id();
+    if let Some(price) = old {
+        store::provider::retire(tx, tenant, price, cx.now).await?;
+    }
     for provider in of_tenant(cx) {
         // A price of nothing is never paid, so no provider needs to know it.
         if let Some((price, _)) = new.filter(|(_, amount)| amount.minor > 0) {
@@ -61,7 +64,6 @@ pub async fn price_changed(tx: &mut Tx, cx: &Cx, old: Option<&PriceId>, new: Opt
             push(tx, cx, (provider.name(), price), "make").await?;
         }
         if let Some(price) = old {
-            store::provider::retire(tx, tenant, price, cx.now).await?;
             push(tx, cx, (provider.name(), price), "retire").await?;
         }
     }
@@ -103,7 +105,11 @@ pub async fn sync(cx: &Cx, payload: &str) -> Result<Option<Timestamp>> {
     match bring(cx, &*provider, &price).await {
         Ok(Brought::Done(_)) => Ok(None),
         Ok(Brought::Later(at)) => Ok(Some(at)),
-        Err(error) if error.code == Code::UpstreamFailed => Ok(None),
+        // A refused price waits for somebody to try it again; one that is to end is tried until it has.
+        Err(error) if error.code == Code::ProviderRefused => {
+            let row = store::provider::find(&cx.app.db, cx.tenant.id(), (provider.name(), &price)).await?;
+            if row.is_some_and(|row| row.state == "failed") { Ok(None) } else { Err(error) }
+        }
         Err(error) => Err(error),
     }
 }
@@ -128,7 +134,7 @@ pub async fn ensure(cx: &Cx, provider: &dyn PaymentProvider, price: &PriceId) ->
         None => match bring(cx, provider, price).await {
             Ok(Brought::Done(row)) => row,
             Ok(Brought::Later(_)) => return Err(pending("it is being given up")),
-            Err(error) if error.code == Code::UpstreamFailed => return Err(pending(&error.detail)),
+            Err(error) if error.code == Code::ProviderRefused => return Err(pending(&error.detail)),
             Err(error) => return Err(error),
         },
     };
@@ -139,7 +145,7 @@ pub async fn ensure(cx: &Cx, provider: &dyn PaymentProvider, price: &PriceId) ->
 async fn bring(cx: &Cx, provider: &dyn PaymentProvider, price: &PriceId) -> Result<Brought> {
     let tenant = cx.tenant.id();
     let place = (provider.name(), price);
-    let now = crate::cx::now();
+    let now = cx.now;
     let mut tx = cx.app.db.begin().await?;
     store::provider::intend(&mut tx, tenant, place, now).await?;
     let alone = store::provider::lease(&mut tx, tenant, place, (now, now.plus_seconds(LEASE_SECONDS))).await?;
@@ -172,7 +178,7 @@ async fn bring(cx: &Cx, provider: &dyn PaymentProvider, price: &PriceId) -> Resu
     let row = store::provider::find(&mut tx, tenant, place).await?;
     tx.commit().await?;
     match (called, later, row) {
-        (Err(Failure::Refused(why)), ..) => Err(Error::new(Code::UpstreamFailed, why)),
+        (Err(Failure::Refused(why)), ..) => Err(Error::new(Code::ProviderRefused, why)),
         (Err(Failure::Away(why)), ..) => {
             tracing::warn!(provider = provider.name(), %price, why, "a price could not be brought to its provider yet");
             Err(Error::new(Code::ProviderSyncPending, "The payment provider does not answer; try again shortly.")
@@ -225,7 +231,7 @@ async fn call(
 
 async fn new_plan(cx: &Cx, price: &PriceId) -> Result<NewPlan> {
     let gone = || Error::internal(format!("price {price} is gone"));
-    let row = store::catalog::find_price(&cx.app.db, cx.tenant.id(), price.as_str()).await?.ok_or_else(gone)?;
+    let row = store::price::find(&cx.app.db, cx.tenant.id(), price.as_str()).await?.ok_or_else(gone)?;
     let currency = Currency::parse(&row.currency).map_err(Error::internal)?;
     let plan = cx.tenant.catalog.plans.get(&domain::id::PlanId::stored(row.plan_id.as_str()));
     Ok(NewPlan {

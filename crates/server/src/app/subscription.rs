@@ -146,7 +146,7 @@ fn name(status: SubscriptionStatus) -> String {
 
 async fn priced(tx: &mut Tx, cx: &Cx, price: Option<&str>) -> Result<Option<(Interval, Money)>> {
     let Some(price) = price else { return Ok(None) };
-    let row = store::catalog::find_price(&mut *tx, cx.tenant.id(), price).await?;
+    let row = store::price::find(&mut *tx, cx.tenant.id(), price).await?;
     let row = row.ok_or_else(|| Error::field("/price", "name a price version of this tenant"))?;
     let interval =
         Interval::parse(&row.interval).ok_or_else(|| Error::internal(format!("interval {}", row.interval)))?;

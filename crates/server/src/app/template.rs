@@ -8,10 +8,10 @@ use domain::money::{Currency, Money};
 use domain::plan::Applies;
 use domain::time::{Reset, Timestamp};
 use serde::Deserialize;
-use store::catalog::PriceRow;
 use store::component::{ComponentRow, Made};
 use store::db::Tx;
 use store::model_price::ModelPriceRow;
+use store::price::VersionRow;
 use store::upstream::UpstreamRow;
 
 use super::component::{Action, ChargeRule, Definition, Draw};
@@ -127,8 +127,8 @@ impl Template {
             store::plan::insert(tx, tenant, &plan).await?;
             for (interval, amount) in [("month", &entry.month), ("year", &entry.year)] {
                 if let Some(amount) = amount {
-                    let price = self.price(&plan.id, interval, amount)?;
-                    store::catalog::insert_price(tx, tenant, &price, now).await?;
+                    let price = self.price(&plan.id, (interval, amount), now)?;
+                    store::price::insert(tx, tenant, &price).await?;
                 }
             }
             if self.default_plan.as_deref() == Some(&entry.slug) {
@@ -138,15 +138,19 @@ impl Template {
         Ok(store::tenant::bump_epoch(tx, tenant, now).await?)
     }
 
-    fn price(&self, plan: &PlanId, interval: &str, amount: &str) -> Result<PriceRow> {
+    fn price(&self, plan: &PlanId, (interval, amount): (&str, &str), now: Timestamp) -> Result<VersionRow> {
         let currency = Currency::parse(&self.currency).map_err(Error::internal)?;
-        Ok(PriceRow {
+        Ok(VersionRow {
             price_id: PriceId::from_bits(id_bits()).to_string(),
             plan_id: plan.to_string(),
             interval: interval.to_owned(),
             currency: self.currency.clone(),
             amount_minor: Money::parse(amount, currency).map_err(Error::internal)?.minor,
             version: 1,
+            active: true,
+            customer_id: None,
+            created_at: now.as_micros(),
+            ended_at: None,
         })
     }
 }

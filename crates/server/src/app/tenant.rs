@@ -11,6 +11,7 @@ use domain::time::Timestamp;
 use providers::llm::Upstream;
 use serde::{Deserialize, Serialize};
 use store::model_price::ModelPriceRow;
+use store::price::VersionRow;
 use store::tenant::TenantRow;
 
 use super::component::{self, Component};
@@ -216,7 +217,7 @@ impl Tenants {
         let catalog = store::catalog::load(db, &row).await?;
         let components = component::read(store::component::list(db, &id).await?)?;
         let upstreams = upstream::connect(&row, store::upstream::list(db, &id).await?, master)?;
-        let prices = prices(store::catalog::active_prices(db, &id).await?)?;
+        let prices = prices(store::price::sold(db, &id).await?)?;
         let model_prices = store::model_price::list(db, &id).await?;
         let slug = row.slug.clone();
         let tenant = Arc::new(Tenant { row, catalog, components, upstreams, prices, model_prices });
@@ -232,8 +233,8 @@ fn unknown() -> Error {
     Error::new(Code::UnknownTenant, "Name a tenant that exists, by its host name or X-Tenant.")
 }
 
-fn prices(rows: Vec<store::catalog::PriceRow>) -> Result<Vec<Price>> {
-    let price = |row: store::catalog::PriceRow| {
+fn prices(rows: Vec<VersionRow>) -> Result<Vec<Price>> {
+    let price = |row: VersionRow| {
         let currency = Currency::parse(&row.currency).map_err(Error::internal)?;
         Ok(Price {
             plan: row.plan_id,

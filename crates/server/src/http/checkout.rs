@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::id::{CustomerId, PlanId};
+use domain::revenue::Interval;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::checkout::CheckoutRow;
@@ -112,9 +113,11 @@ pub async fn begin(
     let identity = retry.identity(&cx, "checkout", &body)?;
     let name = acting_for(&cx, body.customer.as_deref())?;
     let customer = CustomerId::stored(customer::get(&cx, &name).await?.customer_id);
+    let interval = body.interval.as_deref().map_or(Some(Interval::Month), Interval::parse);
+    let interval = interval.ok_or_else(|| Error::field("/interval", "use month or year"))?;
     let order = Order {
         plan: body.plan.clone(),
-        interval: body.interval.unwrap_or_else(|| "month".to_owned()),
+        interval,
         provider: body.provider,
         return_url: format!("{}/", origin(&cx, &headers)),
     };

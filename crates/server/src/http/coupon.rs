@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::coupon::{Duration, Off};
+use domain::revenue::Interval;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::coupon::CouponRow;
@@ -268,14 +269,10 @@ pub async fn quote(
     Query(query): Query<QuoteQuery>,
 ) -> Result<Json<CouponQuote>, Failed> {
     let cx = current(&cx).await?;
-    let interval = query.interval.as_deref().unwrap_or("month");
-    if !["month", "year"].contains(&interval) {
-        return Err(Error::parameter("interval", "use month or year").into());
-    }
+    let interval = query.interval.as_deref().map_or(Some(Interval::Month), Interval::parse);
+    let interval = interval.ok_or_else(|| Error::parameter("interval", "use month or year"))?;
     let plan = cx.tenant.catalog.plan_by_slug(&query.plan);
-    let price = plan.and_then(|plan| {
-        cx.tenant.prices.iter().find(|price| price.plan == plan.id.as_str() && price.interval == interval)
-    });
+    let price = plan.and_then(|plan| cx.tenant.price(plan, interval));
     let price = price.ok_or_else(|| Error::parameter("plan", "name a plan that has a price for this interval"))?;
     let coupon::Quote { coupon, price, discounted } = coupon::quote(&cx, &code, &query.plan, price.amount).await?;
     Ok(Json(CouponQuote {

@@ -47,22 +47,30 @@ pub async fn page(State(app): State<Arc<App>>, Path(token): Path<String>) -> Res
     Ok(whole("Sandbox checkout", &body))
 }
 
-/// The buyer's answer.
+/// The form of the page.
 #[derive(Debug, Deserialize)]
-pub struct Decision {
-    decision: String,
+pub struct Answer {
+    decision: Decision,
+}
+
+/// The buyer's answer.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Decision {
+    Approve,
+    Decline,
 }
 
 /// Takes the buyer's answer, looks the purchase up as any other, and sends the browser back.
 pub async fn answer(
     State(app): State<Arc<App>>,
     Path(token): Path<String>,
-    Form(form): Form<Decision>,
+    Form(form): Form<Answer>,
 ) -> Result<Response, Failed> {
     let approval = sandbox::approval(&app.db, &token).await?;
     let tenant = app.tenants.get(&app.db, &app.master, &approval.tenant).await?;
     let cx = Cx::system(&app, &tenant, "sandbox-checkout");
-    take(&cx, &approval, form.decision == "approve").await?;
+    take(&cx, &approval, form.decision == Decision::Approve).await?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, approval.subscription.return_url)]).into_response())
 }
 
@@ -93,10 +101,11 @@ pub async fn approve(
 ) -> Result<Json<CheckoutAnswer>, Failed> {
     let unknown = || Error::new(Code::NotFound, "Send the approvalUrl of an open checkout of this tenant.");
     let (_, token) = body.approval_url.split_once(PAGE).ok_or_else(unknown)?;
-    let approval = sandbox::approval(&cx.app.db, token).await.map_err(|_| unknown())?;
-    if &approval.tenant != cx.tenant.id() {
-        return Err(unknown().into());
-    }
+    let approval = match sandbox::approval(&cx.app.db, token).await {
+        Ok(approval) if &approval.tenant == cx.tenant.id() => approval,
+        Err(error) if error.code != Code::NotFound => return Err(error.into()),
+        Ok(_) | Err(_) => return Err(unknown().into()),
+    };
     Ok(Json(take(&cx, &approval, body.approve.unwrap_or(true)).await?))
 }
 

@@ -128,6 +128,47 @@ fn what_costs_nothing_needs_no_approval_and_a_key_buys_once_for_its_key() {
 }
 
 #[test]
+fn a_customer_pays_its_own_price_others_the_public_one_in_the_tenants_currency_and_late_is_not_lost() {
+    on_both(async |database: Database| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        let admin = server.sign_in(ADMIN).await;
+        let key = server.key(&["customers:write", "usage:read"]).await;
+        server.customer(&key, "acme", "starter").await;
+        server.customer(&key, "bmce", "starter").await;
+        // EUR comes before USD wherever prices are sorted.
+        let euro = json!({ "interval": "month", "currency": "EUR", "amount": 700 });
+        server.post("/api/admin/plans/professional/prices", &admin, euro).await.assert_ok(201);
+        let own = json!({ "interval": "month", "currency": "USD", "amount": 3000, "customer": "acme" });
+        server.post("/api/admin/plans/enterprise/prices", &admin, own).await.assert_ok(201);
+        let order = |plan: &str, customer: &str| json!({ "plan": plan, "customer": customer });
+        for (plan, shown) in [("professional", "799.00 USD"), ("enterprise", "3000.00 USD")] {
+            let began = server.post("/api/checkout", &key, order(plan, "acme")).await;
+            began.assert_ok(201);
+            let page = server.http.get(began.body["approvalUrl"].as_str().expect("an address")).send().await;
+            assert!(page.expect("a page").text().await.expect("text").contains(shown), "{plan}");
+        }
+        server.post("/api/checkout", &key, order("enterprise", "bmce")).await.assert_problem(422, "invalid-input");
+        let path = "/api/admin/customers/bmce/subscription";
+        let moved = server.patch(path, &admin, json!({ "plan": "professional" })).await;
+        moved.assert_ok(200);
+        assert!(moved.text.contains("USD") && !moved.text.contains("EUR"), "{moved:?}");
+
+        let began = server.post("/api/checkout", &key, order("enterprise", "acme")).await;
+        assert!(server.stop().success());
+        super::sql::execute(&database, folder.path(), "UPDATE checkout SET expires_at = 0").await;
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        let admin = server.sign_in(ADMIN).await;
+        let path = format!("/api/checkout/{}", began.body["id"].as_str().expect("an id"));
+        let shown = server.get(&path, &key).await;
+        assert_eq!((&shown.body["state"], &shown.body["approvalUrl"]), (&json!("expired"), &Value::Null));
+        let approval = json!({ "approvalUrl": began.body["approvalUrl"] });
+        let late = server.post("/api/admin/sandbox/approve", &admin, approval).await;
+        assert_eq!(late.body["state"], "completed", "who approves late has paid: {late:?}");
+    });
+}
+
+#[test]
 fn what_cannot_be_bought_is_refused_with_what_to_do() {
     on_both(async |database: Database| {
         let server = Server::demo(&database);

@@ -15,6 +15,7 @@ const ABOUT_ALL_TENANTS: &[(&str, &str, &str)] = &[
     ("job.rs", "SELECT tenant_id, job_id, kind", "one runner works for all"),
     ("job.rs", "SELECT MIN(CASE WHEN leased_until", "one runner works for all"),
     ("usage.rs", "DELETE FROM ai_result WHERE expires_at", "what is over is dropped for all"),
+    ("usage.rs", "DELETE FROM creation WHERE at", "what is over is dropped for all"),
     ("usage.rs", "DELETE FROM idempotency WHERE at", "what is over is dropped for all"),
     ("audit.rs", "SELECT t.tenant_id FROM tenant t", "one sealer begins the chains of all"),
     ("audit.rs", "SELECT DISTINCT tenant_id", "one sealer works for all"),

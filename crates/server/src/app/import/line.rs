@@ -11,9 +11,9 @@ use domain::time::Timestamp;
 use domain::usage::AMOUNT_MAX;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use store::catalog::PriceRow;
 use store::customer::CustomerRow;
 use store::db::Tx;
+use store::price::VersionRow;
 
 use super::super::subscription::{Standing, Start};
 use super::super::{customer, subscription};
@@ -192,29 +192,40 @@ fn terms(cx: &Cx, sold: &Sold) -> Result<Terms> {
 async fn price(tx: &mut Tx, cx: &Cx, (customer, sold): (&CustomerId, &Sold), terms: &Terms) -> Result<Option<PriceId>> {
     let tenant = cx.tenant.id();
     if let Some(price) = &sold.price {
-        let row = store::catalog::find_price(&mut *tx, tenant, price).await?;
-        let row = row.filter(|row| row.plan_id == terms.plan.as_str());
-        let row = row.ok_or_else(|| Error::field("/subscription/price", "name a price version of the plan"))?;
+        let row = store::price::find(&mut *tx, tenant, price).await?;
+        let fits = |row: &VersionRow| {
+            row.plan_id == terms.plan.as_str()
+                && row.customer_id.as_deref().is_none_or(|owner| owner == customer.as_str())
+        };
+        let detail = "name a price version of the plan, of this customer's own or a public one";
+        let row = row.filter(fits).ok_or_else(|| Error::field("/subscription/price", detail))?;
         return Ok(Some(PriceId::stored(row.price_id)));
     }
     let Some((interval, money)) = terms.paid else {
         let wanted = sold.interval.unwrap_or(Interval::Month);
-        let public = cx.tenant.prices.iter().find(|p| p.plan == terms.plan.as_str() && p.interval == wanted.name());
+        let plan = cx.tenant.catalog.plans.get(&terms.plan);
+        let public = plan.and_then(|plan| cx.tenant.price(plan, wanted));
         return Ok(public.map(|price| PriceId::stored(price.id.as_str())));
     };
     let of = (interval.name(), money.currency.code(), money.minor);
     if let Some(price) = store::import::price_of(tx, tenant, (&terms.plan, customer), of).await? {
         return Ok(Some(price));
     }
-    let own = PriceRow {
+    let at = (of.0, of.1);
+    let newest = store::price::newest(tx, tenant, &terms.plan, at, Some(customer)).await?;
+    let own = VersionRow {
         price_id: PriceId::from_bits(id_bits()).to_string(),
         plan_id: terms.plan.to_string(),
         interval: interval.name().to_owned(),
         currency: money.currency.code().to_owned(),
         amount_minor: money.minor,
-        version: 1,
+        version: newest + 1,
+        active: true,
+        customer_id: Some(customer.to_string()),
+        created_at: cx.tenant_now().as_micros(),
+        ended_at: None,
     };
-    store::import::insert_own_price(tx, tenant, (&own, customer), cx.tenant_now()).await?;
+    store::price::insert(tx, tenant, &own).await?;
     Ok(Some(PriceId::stored(own.price_id)))
 }
 
