@@ -18,7 +18,7 @@ use crate::cx::Cx;
 use crate::error::{Error, Result};
 
 /// Rows that an export reads at once.
-pub const EXPORT_ROWS: i64 = 1_000;
+pub const EXPORT_ROWS: i64 = 250;
 
 /// A customer with what it has used.
 pub struct Listed {
