@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::catalog::{Feature, Plan, PlanFeature};
+use domain::catalog::{Feature, Plan, PlanFeature, Thresholds};
 use domain::id::{FeatureKey, PlanId};
 use domain::money::{Currency, Money};
 use domain::plan::{Applies, Offer, Terms};
@@ -260,7 +260,7 @@ pub async fn grant(
             let row = store::feature::lock(&mut tx, cx.tenant.id(), key).await?;
             let unknown = || Error::new(Code::UnknownFeature, "Make the feature first: POST /api/admin/features.");
             let feature = row.ok_or_else(unknown)?.feature()?;
-            let granted = granted_as::edited(&feature, before.terms.features.get(key), change, "")?;
+            let granted = granted_as::edited(&feature, (before.terms.features.get(key), usual(cx)), change, "")?;
             terms.features.insert(key.clone(), granted);
         }
     }
@@ -389,12 +389,17 @@ pub async fn edited(tx: &mut Tx, cx: &Cx, before: &Terms, edit: &Edit) -> Result
             }
             Some(change) => {
                 let feature = offered(tx, cx, &key, &pointer).await?;
-                let granted = granted_as::edited(&feature, before.features.get(&key), &change, &pointer)?;
+                let granted = granted_as::edited(&feature, (before.features.get(&key), usual(cx)), &change, &pointer)?;
                 terms.features.insert(key, granted);
             }
         }
     }
     Ok(terms)
+}
+
+/// At which thresholds a new grant warns.
+fn usual(cx: &Cx) -> Thresholds {
+    cx.tenant.settings().thresholds
 }
 
 /// A feature that a plan may grant, which cannot be deleted until the transaction ends.

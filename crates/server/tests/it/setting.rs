@@ -39,6 +39,11 @@ fn settings_are_checked_kept_and_edited_without_losing_another_edit() {
             "requireIfMatch": false, "supportEmail": "help@hali.example", "salesEmail": "sales@hali.example",
             "thresholds": { "warning": 70, "critical": 90 }, "defaultPlan": "starter", "retention": { "decisionDays": 90 } });
         assert_eq!(edited.body, now);
+        let grant = "/api/admin/plans/starter/features/audit_assistant";
+        let granted = server.put(grant, &admin, json!({ "limitValue": 5 })).await;
+        granted.assert_ok(200);
+        let usual = json!({ "warning": 70, "critical": 90 });
+        assert_eq!(granted.body["plan"]["features"]["audit_assistant"]["thresholds"], usual, "{}", granted.body);
         patch_if(&server, SETTINGS, &admin, &tag, json!({ "name": "X" }))
             .await
             .assert_problem(412, "precondition-failed");
