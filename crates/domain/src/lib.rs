@@ -15,6 +15,7 @@ pub mod id;
 pub mod money;
 pub mod permission;
 pub mod plan;
+pub mod proration;
 pub mod quota;
 pub mod reservation;
 pub mod revenue;
