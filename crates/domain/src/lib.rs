@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod closing;
 pub mod color;
 pub mod coupon;
 pub mod entitlement;
@@ -21,4 +22,5 @@ pub mod reservation;
 pub mod revenue;
 pub mod schedule;
 pub mod time;
+pub mod top_up;
 pub mod usage;
