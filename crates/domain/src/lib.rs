@@ -14,6 +14,7 @@ pub mod forecast;
 pub mod gauge;
 pub mod id;
 pub mod money;
+pub mod notice;
 pub mod permission;
 pub mod plan;
 pub mod proration;
