@@ -22,6 +22,7 @@ pub mod quota;
 pub mod reservation;
 pub mod revenue;
 pub mod schedule;
+pub mod subscription;
 pub mod time;
 pub mod top_up;
 pub mod usage;
