@@ -172,22 +172,28 @@ pub fn decide(state: &State, command: &Command, rules: &Rules, now: Timestamp) -
     }
 }
 
-/// What a command would come to: the decision itself, told, and the payment that would follow it.
+/// What a command would come to: the decision itself, told.
 pub fn preview(state: &State, command: &Command, rules: &Rules, now: Timestamp) -> Result<Preview, Refusal> {
-    let decision = decide(state, command, rules, now)?;
-    let due_now = decision.due_now()?;
-    let lines = decision.effects.iter().flat_map(|effect| match effect {
-        Effect::Charge(Charge { lines, .. }) => lines.clone(),
-        Effect::Refund(refund) => refund.lines.clone(),
-        Effect::Collected(_) | Effect::Retry(_) | Effect::Void(_) | Effect::Notify(_) => Vec::new(),
-    });
-    let lines = lines.collect();
-    let next_charge = next_charge(&decision.next, rules)?;
-    let Decision { at, next, cause, .. } = decision;
-    // What is put down holds when the period ends, and a cancellation when the time is over.
-    let canceled = next.status == SubscriptionStatus::Canceled;
-    let later = if canceled { next.access_until } else { next.scheduled.as_ref().and(next.period.end) };
-    Ok(Preview { due_now, lines, effective_at: later.unwrap_or(at), next_charge, next, cause })
+    Preview::of(decide(state, command, rules, now)?, rules)
+}
+
+impl Preview {
+    /// A decision, told before it is written, with the payment that would follow it: of a change as of a beginning.
+    pub fn of(decision: Decision, rules: &Rules) -> Result<Self, Refusal> {
+        let due_now = decision.due_now()?;
+        let lines = decision.effects.iter().flat_map(|effect| match effect {
+            Effect::Charge(Charge { lines, .. }) => lines.clone(),
+            Effect::Refund(refund) => refund.lines.clone(),
+            Effect::Collected(_) | Effect::Retry(_) | Effect::Void(_) | Effect::Notify(_) => Vec::new(),
+        });
+        let lines = lines.collect();
+        let next_charge = next_charge(&decision.next, rules)?;
+        let Decision { at, next, cause, .. } = decision;
+        // What is put down holds when the period ends, and a cancellation when the time is over.
+        let canceled = next.status == SubscriptionStatus::Canceled;
+        let later = if canceled { next.access_until } else { next.scheduled.as_ref().and(next.period.end) };
+        Ok(Self { due_now, lines, effective_at: later.unwrap_or(at), next_charge, next, cause })
+    }
 }
 
 /// The payment that falls due next if nothing else happens: time is let run on until it asks for one.

@@ -131,6 +131,29 @@ fn every_command_in_every_state() {
 }
 
 #[test]
+fn a_preview_tells_when_and_what_comes_next() {
+    type Told = (Timestamp, i64, Option<(Timestamp, i64)>);
+    let told = |preview: Preview| -> Told {
+        let next = preview.next_charge.map(|next| (next.at, next.charge.amount.minor));
+        (preview.effective_at, preview.due_now.minor, next)
+    };
+    let of = |state: &State, command| told(preview(state, &command, &rules(), day(11)).expect("it may happen"));
+    let dearer = State { terms: professional(), paid: Paid { amount: usd(90_000), from: day(1) }, ..active() };
+    assert_eq!(of(&active(), change_to(professional())), (day(11), 40_000, Some((day(31), 90_000))));
+    assert_eq!(of(&dearer, change_to(starter())), (day(31), 0, Some((day(31), 30_000))));
+    assert_eq!(of(&active(), change_to(free())), (day(31), 0, None));
+    assert_eq!(of(&active(), cancel(When::Usual)), (day(31), 0, None));
+    assert_eq!(of(&active(), cancel(When::Now)), (day(11), 0, None));
+    let rest = Command::Pause { when: When::Now, until: Some(day(40)) };
+    assert_eq!(of(&active(), rest), (day(11), 0, Some((day(40), 30_000))));
+    let begun =
+        |new: &Start| told(Preview::of(start(new, &rules(), day(1)).expect("it begins"), &rules()).expect("it fits"));
+    assert_eq!(begun(&plainly(starter())), (day(1), 30_000, Some((day(31), 30_000))));
+    let trial = Start { trial_days: 10, ..plainly(starter()) };
+    assert_eq!(begun(&trial), (day(1), 0, Some((day(11), 30_000))));
+}
+
+#[test]
 fn a_price_that_is_raised_is_no_upgrade() {
     let dearer = terms(1, Interval::Month, 34_900);
     let decision =
