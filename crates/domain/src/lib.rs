@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod closing;
 pub mod color;
 pub mod coupon;
 pub mod entitlement;
@@ -13,10 +14,15 @@ pub mod forecast;
 pub mod gauge;
 pub mod id;
 pub mod money;
+pub mod notice;
 pub mod permission;
 pub mod plan;
+pub mod proration;
 pub mod quota;
 pub mod reservation;
 pub mod revenue;
+pub mod schedule;
+pub mod subscription;
 pub mod time;
+pub mod top_up;
 pub mod usage;

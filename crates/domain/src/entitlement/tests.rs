@@ -284,3 +284,30 @@ fn a_renewal_brings_the_new_version_at_its_instant_though_nobody_noted_it() {
     let calls = |at| resolve(&late, &customer(), &key("calls"), at).expect("it is granted").limit;
     assert_eq!((calls(renews.plus_seconds(2 * DAY)), calls(renews.plus_seconds(40 * DAY))), (Some(100), Some(200)));
 }
+
+/// SPEC §3.6, §5: an upgrade grows the limit at once and the use counts on; a yearly price resets monthly all the same.
+#[test]
+fn use_counts_on_in_another_plan_and_interval() {
+    let mut catalog = catalog();
+    let mut first = catalog.plans.values().next().expect("a plan").clone();
+    let monthly = |limit| PlanFeature { reset: Reset::BillingMonth, ..granted(limit, LimitType::Hard) };
+    first.features = [(key("calls"), monthly(100))].into();
+    let larger = Plan { id: PlanId::from_bits(2), features: [(key("calls"), monthly(1_000))].into(), ..first.clone() };
+    catalog.plans = [first, larger].into_iter().map(|plan| (plan.id.clone(), plan)).collect();
+    let before = Customer { anchor: NOW.plus_seconds(-40 * DAY), ..customer() };
+    let mut after = before.clone();
+    let year = Period { start: NOW, end: Some(NOW.plus_seconds(365 * DAY)) };
+    after.subscription = before.subscription.clone().map(|subscription| Subscription {
+        plan: PlanId::from_bits(2),
+        plan_since: NOW,
+        period: year,
+        interval: Some(Interval::Year),
+        ..subscription
+    });
+    let of = |customer: &Customer, now| resolve(&catalog, customer, &key("calls"), now).expect("it is granted");
+    let (small, large) = (of(&before, NOW), of(&after, NOW));
+    assert_eq!((small.limit, large.limit), (Some(100), Some(1_000)));
+    assert_eq!((&small.plan_key, small.period), (&large.plan_key, large.period), "one counter");
+    let end = large.period.end.expect("it ends");
+    assert_eq!(of(&after, end).period.start, end, "the next month begins inside the paid year");
+}
