@@ -48,7 +48,6 @@ mod setting;
 mod upstream;
 mod usage;
 mod wire;
-mod words;
 
 use std::sync::Arc;
 
@@ -62,6 +61,7 @@ use utoipa_axum::routes;
 
 use crate::cx::App;
 use crate::error::{Code, Error};
+use crate::words;
 use docs::Security;
 pub use edge::Edge;
 use problem::Failed;
