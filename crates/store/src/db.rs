@@ -355,6 +355,7 @@ async fn open_sqlite(path: &Path, patience: Duration) -> Result<Db> {
         return Err(Error::Setup(format!("SQLite {} is too old; build with the bundled one", rusqlite::version())));
     }
     let process = crate::process::lock(path)?;
+    private(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -373,6 +374,16 @@ async fn open_sqlite(path: &Path, patience: Duration) -> Result<Db> {
     let turn = Arc::new(Mutex::new(()));
     let db = SqliteDb { path: path.to_owned(), readers, writer, turn, _process: process };
     Ok(Db { kind: Kind::Sqlite(Arc::new(db)) })
+}
+
+/// Makes the file as the owner's alone, before SQLite does; its companions take over what it has.
+fn private(path: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(path).map(drop);
+    opened.map_err(|e| Error::Setup(format!("cannot open {}: {e}", path.display())))
 }
 
 async fn sqlite_pool(max: u32, options: &SqliteConnectOptions, waiting: &mut Patience) -> Result<SqlitePool> {
@@ -442,6 +453,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "analytics", include_str!("../migrations/0006_analytics.sql")),
     (7, "components", include_str!("../migrations/0007_components.sql")),
     (8, "checkout", include_str!("../migrations/0008_checkout.sql")),
+    (20, "provider ids", include_str!("../migrations/0020_provider_ids.sql")),
 ];
 
 type Tokens = [(&'static str, &'static str); 3];
