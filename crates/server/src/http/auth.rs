@@ -308,11 +308,13 @@ pub async fn of_ticket(app: &Arc<App>, ticket: &str, parts: &Parts) -> Result<Cx
 
 /// Whether a caller who was let in may still be here.
 pub async fn still_good(cx: &Cx) -> bool {
-    if let Actor::Key { key, .. } = &cx.actor {
-        return key::is_good(cx, key).await.unwrap_or(false);
+    if let Actor::Browser { until, .. } = &cx.actor
+        && now() >= *until
+    {
+        return false;
     }
-    if let Actor::Browser { until, .. } = &cx.actor {
-        return now() < *until;
+    if let Some(key) = cx.actor.key() {
+        return key::is_good(cx, key).await.unwrap_or(false);
     }
     session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await.is_ok_and(|actor| actor.is_some())
 }
