@@ -29,6 +29,7 @@ mod import;
 mod input;
 mod key;
 mod member;
+mod mended;
 mod model_price;
 mod nodes;
 mod openapi;
