@@ -25,6 +25,7 @@ pub async fn load(db: &Db, tenant: &TenantRow) -> Result<Catalog> {
         epoch: tenant.epoch,
         enforced: tenant.enforced,
         zone,
+        earlier_zones: tenant.earlier_zones()?,
         clock_offset: tenant.clock_offset,
         features,
         plans,

@@ -1,11 +1,12 @@
 //! Tenants: one row each, whose `epoch` moves with every change that a decision could depend on.
 
 use domain::id::TenantId;
-use domain::time::Timestamp;
+use domain::time::{EarlierZone, Timestamp, Zone};
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use crate::db::{Db, On, Tx, sql};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A tenant's own row.
 #[derive(Debug, Clone, FromRow)]
@@ -42,10 +43,36 @@ pub struct TenantRow {
     pub suspended: bool,
 }
 
+/// A zone that was the tenant's, as its settings keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptZone {
+    /// IANA.
+    pub zone: String,
+    /// Until when, in the tenant's time.
+    pub until: Timestamp,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Zones {
+    earlier_zones: Vec<KeptZone>,
+}
+
 impl TenantRow {
     /// The id as a type.
     pub fn id(&self) -> TenantId {
         TenantId::stored(self.tenant_id.as_str())
+    }
+
+    /// The zones before the present one, oldest first.
+    pub fn earlier_zones(&self) -> Result<Vec<EarlierZone>> {
+        let broken = |why: String| Error::Broken { table: "tenant", id: self.tenant_id.clone(), why };
+        let kept: Zones = serde_json::from_str(&self.settings).map_err(|error| broken(error.to_string()))?;
+        let read = |kept: KeptZone| {
+            let zone = Zone::parse(&kept.zone).map_err(|error| broken(error.to_string()))?;
+            Ok(EarlierZone { zone, until: kept.until })
+        };
+        kept.earlier_zones.into_iter().map(read).collect()
     }
 }
 

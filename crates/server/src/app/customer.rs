@@ -51,9 +51,16 @@ impl Account {
         Ok(entitlement)
     }
 
-    /// Everything that the customer may use now, in the order of the features' keys.
+    /// Everything that the customer may use now, in the order of the features' keys. What a suspended one has used is
+    /// still shown.
     pub fn entitlements(&self, cx: &Cx) -> Vec<Arc<Entitlement>> {
-        cx.tenant.catalog.features.keys().filter_map(|feature| self.entitlement(cx, feature).ok()).collect()
+        let catalog = &cx.tenant.catalog;
+        if !self.customer.suspended {
+            return catalog.features.keys().filter_map(|feature| self.entitlement(cx, feature).ok()).collect();
+        }
+        let shown = Customer { suspended: false, ..self.customer.clone() };
+        let entitled = |feature| resolve(catalog, &shown, feature, cx.tenant_now()).ok().map(Arc::new);
+        catalog.features.keys().filter_map(entitled).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use providers::llm::Upstream;
 use serde::{Deserialize, Serialize};
 use store::model_price::ModelPriceRow;
 use store::price::VersionRow;
-use store::tenant::TenantRow;
+use store::tenant::{KeptZone, TenantRow};
 
 use super::component::{self, Component};
 use super::seal::MasterKey;
@@ -89,6 +89,9 @@ pub struct Settings {
     pub thresholds: Thresholds,
     /// Days for which explanations of refusals are kept.
     pub decision_days: i64,
+    /// The time zones before the present one, oldest first, as far back as a period may have begun.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier_zones: Vec<KeptZone>,
 }
 
 impl Default for Settings {
@@ -100,6 +103,7 @@ impl Default for Settings {
             sales_email: None,
             thresholds: Thresholds::default(),
             decision_days: 35,
+            earlier_zones: Vec::new(),
         }
     }
 }
