@@ -18,5 +18,6 @@ pub mod plan;
 pub mod quota;
 pub mod reservation;
 pub mod revenue;
+pub mod tenant;
 pub mod time;
 pub mod usage;
