@@ -23,6 +23,7 @@ pub mod reservation;
 pub mod revenue;
 pub mod schedule;
 pub mod subscription;
+pub mod tenant;
 pub mod time;
 pub mod top_up;
 pub mod usage;

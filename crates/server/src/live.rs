@@ -130,6 +130,22 @@ impl Hub {
         }
     }
 
+    /// Makes everybody in a tenant look again, first of all at whether they may still listen.
+    pub fn lose(&self, tenant: &TenantId) {
+        if let Ok(listeners) = self.listeners.read() {
+            let heard = listeners.iter().filter(|((of, _), _)| of == tenant).flat_map(|(_, topic)| topic);
+            heard.filter_map(std::sync::Weak::upgrade).for_each(|listener| listener.lose());
+        }
+    }
+
+    /// The tenants in which somebody listens.
+    pub fn tenants(&self) -> BTreeSet<TenantId> {
+        self.listeners
+            .read()
+            .map(|listeners| listeners.keys().map(|(tenant, _)| tenant.clone()).collect())
+            .unwrap_or_default()
+    }
+
     /// Forgets topics that nobody listens to any more.
     pub fn tidy(&self) {
         if let Ok(mut listeners) = self.listeners.write() {

@@ -20,7 +20,7 @@ use crate::app::customer::Customers;
 use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
 use crate::app::session::Sessions;
-use crate::app::tenant::Tenants;
+use crate::app::tenant::{self, Tenants};
 use crate::app::{audit, decision, fail_open, job, password, setup};
 use crate::cx::{App, Cx, Options, clock, now};
 use crate::error::{Code, Error, Result};
@@ -259,5 +259,6 @@ async fn keep_up(app: Arc<App>, figures: PrometheusHandle) {
         }
         figures.run_upkeep();
         app.live.tidy();
+        tenant::close_suspended(&app).await;
     }
 }

@@ -175,6 +175,7 @@ pub async fn accept(app: &App, token: &str, email: &str, password: &str) -> Resu
     let user = parts.next().and_then(|text| UserId::parse(text).ok()).ok_or_else(wrong)?;
     let email = address(email)?;
     let member = store::member::find(&app.db, &tenant, &user).await?.ok_or_else(wrong)?;
+    tenant::usable(app, &tenant).await?;
     if member.email != email {
         return Err(Error::field("/email", "use the address that was invited"));
     }

@@ -28,7 +28,8 @@ pub struct Template {
     pub slug: String,
     /// What people read.
     pub name: String,
-    currency: String,
+    /// What its prices are in.
+    pub currency: String,
     timezone: String,
     default_plan: Option<String>,
     brand: Brand,

@@ -31,6 +31,7 @@ mod manage;
 mod member;
 mod model_price;
 mod names;
+mod operator;
 mod pack;
 mod page;
 mod params;
@@ -192,6 +193,13 @@ fn tenant() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(permission::list))
 }
 
+/// Above all tenants.
+fn platform() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(operator::list, operator::create))
+        .routes(routes!(operator::get, operator::update))
+}
+
 /// Every route of the API, with its documentation.
 fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
     let routes = OpenApiRouter::with_openapi(Document::openapi())
@@ -199,6 +207,7 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .merge(catalog())
         .merge(customers())
         .merge(tenant())
+        .merge(platform())
         // Its body is read within a limit of its own before the form's parts are looked for.
         .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::disable()));
     let (routes, mut document) = routes.split_for_parts();

@@ -277,6 +277,9 @@ impl Feed {
             tokio::select! {
                 () = stopping.cancelled() => return None,
                 (position, marks) = marks => {
+                    if marks.lost && !still_good(&self.cx).await {
+                        return None;
+                    }
                     self.ready_at = Instant::now() + PACE;
                     return Some(self.tell(&position, marks).await);
                 }

@@ -4,6 +4,7 @@ pub mod chain;
 pub mod diff;
 
 use domain::audit::Entry;
+use domain::id::TenantId;
 use serde_json::Value;
 use store::audit::{Filter, NamedRow};
 use store::db::Tx;
@@ -26,6 +27,16 @@ pub struct Change<'a> {
 
 /// Writes an entry about a change. Its place in the chain is given by [`chain::seal`].
 pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
+    write_to(tx, cx, (cx.tenant.id(), &cx.origin), change).await
+}
+
+/// Writes an entry into the trail of another tenant, about what the operator has done there; from where stays in the
+/// operator's own.
+pub async fn write_elsewhere(tx: &mut Tx, cx: &Cx, tenant: &TenantId, change: Change<'_>) -> Result<()> {
+    write_to(tx, cx, (tenant, super::tenant::PLATFORM), change).await
+}
+
+async fn write_to(tx: &mut Tx, cx: &Cx, (tenant, origin): (&TenantId, &str), change: Change<'_>) -> Result<()> {
     let mut entry = Entry {
         id: domain::id::encode_as("aud", id_bits()),
         at: cx.now,
@@ -35,15 +46,15 @@ pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
         before: change.before.map(|value| value.to_string()),
         after: change.after.map(|value| value.to_string()),
         request_id: cx.request_id.to_string(),
-        origin: cx.origin.to_string(),
+        origin: origin.to_owned(),
         mac: String::new(),
         seq: None,
         prev_hash: None,
         hash: None,
     };
     let mac = |bytes: &[u8]| cx.app.master.audit_code(bytes);
-    entry.mac = entry.code(cx.tenant.id().as_str(), chain::keys(&mac));
-    Ok(store::audit::insert(tx, cx.tenant.id(), &entry).await?)
+    entry.mac = entry.code(tenant.as_str(), chain::keys(&mac));
+    Ok(store::audit::insert(tx, tenant, &entry).await?)
 }
 
 /// Some entries of the tenant.

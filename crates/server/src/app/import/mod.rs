@@ -12,7 +12,7 @@ use store::gate::Command;
 use store::import::ImportRow;
 
 use super::usage::Action;
-use super::{audit, customer, directory, idempotency, usage};
+use super::{audit, customer, directory, idempotency, tenant, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -177,10 +177,13 @@ pub async fn get(cx: &Cx, id: &str) -> Result<(ImportRow, Counts, Vec<WrongLine>
 /// Works on what waits, for a while.
 pub async fn work(app: &Arc<App>) -> Result<()> {
     let began = Instant::now();
-    for row in store::tenant::list(&app.db).await? {
+    for row in tenant::at_work(app).await? {
         let id = row.id();
         while let Some(row) = store::import::running(&app.db, &id).await? {
             let tenant = app.tenants.fresh(&app.db, &app.master, &id).await?;
+            if tenant.row.suspended {
+                break;
+            }
             let cx = Cx::system(app, &tenant, &row.import_id);
             let step = Instant::now();
             advance(&cx, row).await?;
