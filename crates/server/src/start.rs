@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store::db::{Db, Location};
 use store::gate::{Finish, Gate};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -118,6 +118,14 @@ impl Running {
         setup::setup_link(&Cx::system(&self.app, &platform, "start")).await
     }
 
+    /// Hears the signals that stop the process, from now on.
+    pub fn heed_signals(&self) -> Result<()> {
+        let terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+        self.app.tasks.spawn(wait_for_signal((terminate, interrupt), self.app.stopping.clone()));
+        Ok(())
+    }
+
     /// Serves until the process is told to stop, then stops in order.
     pub async fn serve(self, listener: TcpListener) {
         let app = self.app.clone();
@@ -126,7 +134,6 @@ impl Running {
         app.tasks.spawn(fail_open::record_for_ever(app.clone()));
         app.tasks.spawn(tick_for_ever(app.clone()));
         app.tasks.spawn(keep_up(app.clone(), self.figures.clone()));
-        app.tasks.spawn(wait_for_signal(app.stopping.clone()));
         let edge = http::Edge::new(app.clone(), self.figures.clone());
         listen::serve(listener, move |request| edge.clone().answer(request), &app.tasks, app.stopping.clone()).await;
         drop(app);
@@ -155,12 +162,7 @@ impl Running {
     }
 }
 
-async fn wait_for_signal(stopping: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard; stop the process by force");
-        return;
-    };
+async fn wait_for_signal((mut terminate, mut interrupt): (Signal, Signal), stopping: CancellationToken) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -83,6 +83,8 @@ pub async fn edit(cx: &Cx, edit: SettingsEdit, expected: &Expected) -> Result<Cx
     let after = changed(&mut tx, cx, &before, edit).await?;
     let state = |row: &TenantRow| {
         let settings: Settings = serde_json::from_str(&row.settings).unwrap_or_default();
+        // The zone itself tells it.
+        let settings = Settings { earlier_zones: Vec::new(), ..settings };
         json!({ "name": row.name, "currency": row.currency, "timezone": row.timezone, "enforced": row.enforced,
             "defaultPlan": plan_slug(cx, row.default_plan_id.as_deref()), "settings": settings })
     };

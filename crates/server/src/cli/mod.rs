@@ -297,6 +297,8 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
     if tenants.is_empty() {
         println!("{NO_TENANT}");
     }
+    // Who reads `ready` may stop it at once.
+    running.heed_signals()?;
     println!("ready http://{address}");
     running.serve(listener).await;
     Ok(ExitCode::SUCCESS)
