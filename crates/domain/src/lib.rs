@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod color;
 pub mod coupon;
 pub mod entitlement;
+pub mod event;
 pub mod forecast;
 pub mod gauge;
 pub mod id;
