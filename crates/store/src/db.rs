@@ -178,7 +178,9 @@ impl Tx {
             Open::Sqlite(tx, turn, told) => {
                 tx.commit().await?;
                 // Whoever listens hears of it in the order of commits: the next writer waits for the turn.
-                spoken.into_iter().for_each(|spoken| drop(told.send(spoken)));
+                for spoken in spoken {
+                    drop(told.send(spoken));
+                }
                 drop(turn);
                 Ok(())
             }

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 pub const CUSTOMER_CREATED: &str = "customer.created";
 /// New customers that one transaction tells of one by one; nobody listens for them yet but the tenant's own people, who
 /// are told of more than that at once.
-const CREATED_TOLD_MAX: usize = 25;
+const CREATED_TOLD_MAX: usize = 10;
 
 /// An event with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]

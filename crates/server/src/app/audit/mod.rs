@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod diff;
+pub mod told;
 
 use domain::audit::Entry;
 use serde_json::Value;
@@ -24,7 +25,7 @@ pub struct Change<'a> {
     pub after: Option<Value>,
 }
 
-/// Writes an entry about a change. Its place in the chain is given by [`chain::seal`].
+/// Writes an entry about a change, and tells live connections of it. Its place in the chain is given by [`chain::seal`].
 pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
     let mut entry = Entry {
         id: domain::id::encode_as("aud", id_bits()),
@@ -43,7 +44,11 @@ pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
     };
     let mac = |bytes: &[u8]| cx.app.master.audit_code(bytes);
     entry.mac = entry.code(cx.tenant.id().as_str(), chain::keys(&mac));
-    Ok(store::audit::insert(tx, cx.tenant.id(), &entry).await?)
+    store::audit::insert(tx, cx.tenant.id(), &entry).await?;
+    if let Some(event) = told::event_of(change.action, change.target) {
+        told::tell(tx, cx, event);
+    }
+    Ok(())
 }
 
 /// Some entries of the tenant.

@@ -3,14 +3,32 @@
 
 use domain::event::{Audience, Event, Facts, Kind};
 use domain::id::CustomerId;
+use store::db::Tx;
+
+use crate::cx::Cx;
+
+/// Tells of a change, if the transaction commits.
+pub fn tell(tx: &mut Tx, cx: &Cx, event: Event) {
+    store::event::tell(tx, cx.tenant.id(), cx.now, event);
+}
+
+/// Tells the tenant's own people of a change that is no entry of the audit trail.
+pub fn tell_staff(tx: &mut Tx, cx: &Cx, kind: Kind, what: (&str, &str)) {
+    tell(tx, cx, of_staff(kind, what));
+}
+
+/// An event for the tenant's own people: about what, and what was done.
+pub fn of_staff(kind: Kind, (subject, cause): (&str, &str)) -> Event {
+    let customer = (kind == Kind::Customer).then(|| CustomerId::stored(subject));
+    let facts = Facts { cause: Some(cause.to_owned()), ..Facts::default() };
+    Event { kind, audience: Audience::Staff, subject: Some(subject.to_owned()), customer, facts }
+}
 
 /// The event of a change, by what was done to what; none where nothing that anybody could have read is another, or where
 /// whoever changes it tells more than that.
 pub fn event_of(action: &str, target: &str) -> Option<Event> {
     let (kind, audience) = what(action)?;
-    let customer = (kind == Kind::Customer).then(|| CustomerId::stored(target));
-    let facts = Facts { cause: Some(action.to_owned()), ..Facts::default() };
-    Some(Event { kind, audience, subject: Some(target.to_owned()), customer, facts })
+    Some(Event { audience, ..of_staff(kind, (target, action)) })
 }
 
 /// Which kind an action is of, and who may hear of it. The next action needs its line here.
@@ -44,9 +62,10 @@ fn what(action: &str) -> Option<(Kind, Audience)> {
     if action.ends_with(".tested") {
         return None;
     }
-    let public = match kind {
-        Kind::Feature | Kind::Settings | Kind::Catalog => true,
-        Kind::Component => !action.contains(".draft."),
+    // What everybody sees of it may be another. A plan tells for itself whether that is so.
+    let public = match noun {
+        "component" => !action.contains(".draft."),
+        "feature" | "settings" | "brand" | "catalog" => true,
         _ => false,
     };
     Some((kind, if public { Audience::Everyone } else { Audience::Staff }))
