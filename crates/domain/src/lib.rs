@@ -10,6 +10,7 @@ pub mod closing;
 pub mod color;
 pub mod coupon;
 pub mod entitlement;
+pub mod event;
 pub mod forecast;
 pub mod gauge;
 pub mod id;

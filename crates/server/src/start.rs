@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::time::Timestamp;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store::db::{Db, Location};
+use store::feed::{Listener, Notice};
 use store::gate::{Finish, Gate};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -130,7 +131,9 @@ impl Running {
     pub async fn serve(self, listener: TcpListener) {
         let app = self.app.clone();
         app.tasks.spawn(follow_gate(app.clone()));
-        app.tasks.spawn(follow_other_nodes(app.clone()));
+        // From before the first connection, so that none has to be told that something may have been missed.
+        let notices = store::feed::listen(&app.db).await.ok();
+        app.tasks.spawn(follow_notices(app.clone(), notices));
         app.tasks.spawn(fail_open::record_for_ever(app.clone()));
         app.tasks.spawn(tick_for_ever(app.clone()));
         app.tasks.spawn(keep_up(app.clone(), self.figures.clone()));
@@ -191,25 +194,34 @@ async fn follow_gate(app: Arc<App>) {
     }
 }
 
-/// Live connections hear of other nodes' batches.
-async fn follow_other_nodes(app: Arc<App>) {
+/// Live connections hear of other nodes' batches, and of what is told on any node.
+async fn follow_notices(app: Arc<App>, mut notices: Option<Listener>) {
     while !app.stopping.is_cancelled() {
-        let Ok(Some(mut listener)) = store::feed::listen(&app.db).await else {
+        let Some(mut listener) = notices.take() else {
+            notices = store::feed::listen(&app.db).await.ok();
+            if notices.is_some() {
+                // What was said while nobody listened is not known.
+                app.live.lose_all();
+                continue;
+            }
             tokio::select! {
                 () = app.stopping.cancelled() => return,
                 () = tokio::time::sleep(UPKEEP) => continue,
             }
         };
-        // What was said while nobody listened is not known.
-        app.live.lose_all();
         loop {
             let heard = tokio::select! {
                 () = app.stopping.cancelled() => return,
                 heard = listener.next() => heard,
             };
-            let Ok(Some((node, seq))) = heard else { break };
-            if node != app.gate.node() && relay(&app, node, seq).await.is_err() {
-                app.live.lose_all();
+            match heard {
+                Ok(Some(Notice::Batch(node, seq))) => {
+                    if node != app.gate.node() && relay(&app, node, seq).await.is_err() {
+                        app.live.lose_all();
+                    }
+                }
+                Ok(Some(Notice::Events(spoken))) => app.live.told(&app.db, &spoken).await,
+                Ok(None) | Err(_) => break,
             }
         }
     }
@@ -260,7 +272,8 @@ async fn keep_up(app: Arc<App>, figures: PrometheusHandle) {
             () = tokio::time::sleep(UPKEEP) => {}
         }
         figures.run_upkeep();
-        app.live.tidy();
+        app.live.tidy().await;
+        app.live.look(&app.db).await;
         tenant::close_suspended(&app).await;
     }
 }

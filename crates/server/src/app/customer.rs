@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use domain::entitlement::{Barred, Customer, Entitlement, resolve};
+use domain::event::Kind;
 use domain::id::{CustomerId, FeatureKey, PlanId, TenantId};
 use domain::time::Timestamp;
 use quick_cache::Equivalent;
@@ -12,6 +13,7 @@ use store::customer::CustomerRow;
 use store::db::Tx;
 use store::gate::Seen;
 
+use super::audit::told;
 use super::session::address;
 use super::subscription::{self, Start};
 use crate::cx::{Cx, id_bits};
@@ -215,6 +217,7 @@ pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerR
         created_at: now.as_micros(),
     };
     store::customer::insert(tx, cx.tenant.id(), &row).await?;
+    told::tell_staff(tx, cx, Kind::Customer, (id.as_str(), store::event::CUSTOMER_CREATED));
     let slug = match (&new.plan, &cx.tenant.row.default_plan_id) {
         (Some(slug), _) => Some(slug.clone()),
         (None, Some(plan)) => {

@@ -28,6 +28,10 @@ const FOLLOW_RUN: Duration = Duration::from_secs(20);
 const BATCHES_KEPT_SECONDS: i64 = 3_600;
 /// How long idempotency keys are kept, in seconds: 35 days.
 const KEYS_KEPT_SECONDS: i64 = 35 * 86_400;
+/// How long events are kept for listeners that come back, in seconds: 7 days.
+const EVENTS_KEPT_SECONDS: i64 = 7 * 86_400;
+/// Events dropped in one transaction, so that the gate never waits long.
+const EVENTS_DROPPED_AT_ONCE: i64 = 1_000;
 
 /// A job of one tenant that is suspended is looked at this often, in seconds, until the tenant is resumed.
 const SUSPENDED_SECONDS: i64 = 60;
@@ -214,9 +218,23 @@ async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
         let mut tx = app.db.begin().await?;
         store::usage::drop_decisions(&mut tx, tenant.id(), before).await?;
         tx.commit().await?;
+        drop_events(app, tenant.id(), now).await?;
     }
     let mut tx = app.db.begin().await?;
     store::usage::drop_old_batches(&mut tx, now.plus_seconds(-BATCHES_KEPT_SECONDS)).await?;
     store::usage::drop_expired(&mut tx, now, now.plus_seconds(-KEYS_KEPT_SECONDS)).await?;
     Ok(tx.commit().await?)
+}
+
+async fn drop_events(app: &App, tenant: &TenantId, now: Timestamp) -> Result<()> {
+    let before = now.plus_seconds(-EVENTS_KEPT_SECONDS);
+    while !app.stopping.is_cancelled() {
+        let mut tx = app.db.begin().await?;
+        let dropped = store::event::drop_some(&mut tx, tenant, before, EVENTS_DROPPED_AT_ONCE).await?;
+        tx.commit().await?;
+        if dropped == 0 {
+            break;
+        }
+    }
+    Ok(())
 }

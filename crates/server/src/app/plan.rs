@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use domain::catalog::{Feature, Plan, PlanFeature, Thresholds};
+use domain::event::{Audience, Event, Facts, Kind};
 use domain::id::{FeatureKey, PlanId};
 use domain::money::{Currency, Money};
 use domain::plan::{Applies, Offer, Terms};
@@ -344,8 +345,17 @@ pub async fn publish(tx: &mut Tx, cx: &Cx, before: &Sold, publication: Publicati
     let told_before = (!created).then_some(Value::Object(told_before));
     let change = audit::Change { action, target: slug, before: told_before, after: Some(Value::Object(told_after)) };
     audit::write(tx, cx, change).await?;
+    audit::told::tell(tx, cx, published(before, &after));
     store::tenant::bump_epoch(tx, tenant, cx.now).await?;
     Ok(after)
+}
+
+/// What is told of a new version: to everybody if everybody sees the plan, or saw it before.
+fn published(before: &Sold, after: &Sold) -> Event {
+    let shown = |sold: &Sold| sold.row.version > 0 && sold.terms.active && sold.terms.visible;
+    let audience = if shown(before) || shown(after) { Audience::Everyone } else { Audience::Holders };
+    let facts = Facts { version: Some(after.row.version), ..Facts::default() };
+    Event { kind: Kind::Plan, audience, subject: Some(after.row.slug.clone()), customer: None, facts }
 }
 
 async fn keep(tx: &mut Tx, cx: &Cx, sold: &Sold, (applies, at, by): (Applies, Timestamp, &str)) -> Result<()> {

@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use domain::id::TenantId;
-use domain::permission::Permission;
+use domain::permission::{Permission, Role};
 
 use super::problem::{Failed, REQUEST_ID};
 use crate::app::tenant::{self, Tenant};
@@ -337,18 +337,23 @@ pub async fn of_ticket(app: &Arc<App>, ticket: &str, parts: &Parts) -> Result<Cx
     Ok(context(app, tenant, actor, parts))
 }
 
-/// Whether a caller who was let in may still be here. What memory knows of the tenant is kept fresh for live
-/// connections.
-pub async fn still_good(cx: &Cx) -> bool {
+/// A caller who was let in, as they stand now; none when they may not be here any more.
+pub async fn still_here(cx: &Cx) -> Option<Actor> {
+    // What memory knows of the tenant is kept fresh for live connections.
     let tenant = cx.app.tenants.get(&cx.app.db, &cx.app.master, cx.tenant.id()).await;
     if tenant.is_ok_and(|tenant| tenant.row.suspended) {
-        return false;
+        return None;
     }
-    if let Actor::Key { key, .. } = &cx.actor {
-        return key::is_good(cx, key).await.unwrap_or(false);
-    }
-    if let Actor::Browser { until, .. } = &cx.actor {
-        return now() < *until;
-    }
-    session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await.is_ok_and(|actor| actor.is_some())
+    let good = match &cx.actor {
+        Actor::Key { key, .. } => key::is_good(cx, key).await.unwrap_or(false),
+        Actor::Browser { until, .. } => now() < *until,
+        // What somebody who works for the tenant may see holds at once; only users of customers are believed for a while.
+        Actor::User { role, .. } if *role > Role::User => {
+            return session::as_of_now(&cx.app, cx.tenant.id(), &cx.actor, now()).await.ok().flatten();
+        }
+        Actor::User { .. } | Actor::Viewer { .. } | Actor::System | Actor::Anonymous => {
+            return session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await.ok().flatten();
+        }
+    };
+    good.then(|| cx.actor.clone())
 }

@@ -17,6 +17,7 @@ mod contact;
 mod coupon;
 mod customers;
 mod demo;
+mod events;
 #[path = "../../../providers/tests/it/fake.rs"]
 mod fake;
 mod found;

@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod diff;
+pub mod told;
 
 use domain::audit::Entry;
 use domain::id::TenantId;
@@ -25,7 +26,7 @@ pub struct Change<'a> {
     pub after: Option<Value>,
 }
 
-/// Writes an entry about a change. Its place in the chain is given by [`chain::seal`].
+/// Writes an entry about a change, and tells live connections of it. Its place in the chain is given by [`chain::seal`].
 pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
     write_to(tx, cx, (cx.tenant.id(), &cx.origin), change).await
 }
@@ -54,7 +55,11 @@ async fn write_to(tx: &mut Tx, cx: &Cx, (tenant, origin): (&TenantId, &str), cha
     };
     let mac = |bytes: &[u8]| cx.app.master.audit_code(bytes);
     entry.mac = entry.code(tenant.as_str(), chain::keys(&mac));
-    Ok(store::audit::insert(tx, tenant, &entry).await?)
+    store::audit::insert(tx, tenant, &entry).await?;
+    if let Some(event) = told::event_of(change.action, change.target) {
+        store::event::tell(tx, tenant, cx.now, event);
+    }
+    Ok(())
 }
 
 /// Some entries of the tenant.

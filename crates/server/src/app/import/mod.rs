@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::event::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::db::Tx;
@@ -204,6 +205,7 @@ async fn advance(cx: &Cx, mut row: ImportRow) -> Result<()> {
         row.finished_at = Some(cx.now.as_micros());
         let mut tx = db.begin().await?;
         store::import::update(&mut tx, tenant, &row, from).await?;
+        audit::told::tell_staff(&mut tx, cx, Kind::Import, (&row.import_id, "import.finished"));
         return Ok(tx.commit().await?);
     };
     let lines: Vec<&str> = body.lines().collect();
@@ -242,6 +244,7 @@ async fn advance(cx: &Cx, mut row: ImportRow) -> Result<()> {
     row.counts = serde_json::to_string(&progress.counts).map_err(Error::internal)?;
     row.errors = serde_json::to_string(&progress.errors).map_err(Error::internal)?;
     if store::import::update(&mut tx, tenant, &row, from).await? {
+        audit::told::tell_staff(&mut tx, cx, Kind::Import, (&row.import_id, "import.advanced"));
         tx.commit().await?;
     }
     Ok(())
