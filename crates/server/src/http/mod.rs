@@ -48,7 +48,6 @@ mod setting;
 mod upstream;
 mod usage;
 mod wire;
-mod words;
 
 use std::sync::Arc;
 
