@@ -5,6 +5,7 @@ mod analytics;
 mod audit;
 mod auth;
 mod body;
+mod catalog;
 mod checkout;
 mod component;
 mod contact;
@@ -114,6 +115,7 @@ fn product() -> OpenApiRouter<Arc<App>> {
 /// What is sold, and who pays for it how.
 fn catalog() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(catalog::export, catalog::apply))
         .routes(routes!(sandbox::approve))
         .routes(routes!(provider::list))
         .routes(routes!(provider::of_plan))

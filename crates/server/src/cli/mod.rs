@@ -1,6 +1,8 @@
 //! The command line: parses, calls one use case, prints.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
 
+mod catalog;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +38,9 @@ enum Command {
     Doctor(Doctor),
     /// Restore every counter from the events.
     Rebuild(Storage),
+    /// The catalog as code: all that a tenant sells as one file.
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -224,6 +229,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Audit(AuditCommand::Verify { storage, tenant, master_key, head }) => {
             verify_audit(&storage, (tenant.as_deref(), head), master_key.as_deref()).await
         }
+        Command::Catalog(command) => Box::pin(catalog::run(command)).await,
         Command::Openapi => {
             print!("{}", http::openapi());
             Ok(ExitCode::SUCCESS)
@@ -340,14 +346,20 @@ fn check_default_tenant(named: Option<&str>, tenants: &[String]) -> Result<()> {
     }
 }
 
-/// A database that is there.
-async fn existing(storage: &Storage) -> Result<Db> {
+/// A database that is not there is not made by looking at it.
+fn require_existing(storage: &Storage) -> Result<()> {
     if let Location::Sqlite(path) = storage.location()?
         && !path.exists()
     {
         let detail = format!("there is no database at {}; name it by --data or --database-url", path.display());
         return Err(Error::new(Code::Internal, detail));
     }
+    Ok(())
+}
+
+/// A database that is there.
+async fn existing(storage: &Storage) -> Result<Db> {
+    require_existing(storage)?;
     Db::open(&storage.location()?).await.map_err(plain)
 }
 
