@@ -78,6 +78,31 @@ async fn features(db: &Db, tenant: &TenantId) -> Result<BTreeMap<FeatureKey, Fea
         .collect()
 }
 
+/// Keeps everybody else from changing what is sold until the transaction ends. Edits of one thing lock it first and move
+/// the tenant's epoch last, and so it is done here.
+pub async fn lock(tx: &mut Tx, tenant: &TenantId) -> Result<()> {
+    let _locked: [Vec<(String,)>; 5] = [
+        sql!("SELECT plan_id FROM plan WHERE tenant_id = $1 ORDER BY slug {lock}").bind(tenant).all(&mut *tx).await?,
+        sql!("SELECT feature FROM feature WHERE tenant_id = $1 ORDER BY feature {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
+        sql!("SELECT upstream FROM upstream WHERE tenant_id = $1 ORDER BY upstream {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
+        sql!("SELECT component FROM component WHERE tenant_id = $1 ORDER BY component {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
+        sql!("SELECT slug FROM credit_pack WHERE tenant_id = $1 ORDER BY slug {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
+    ];
+    Ok(())
+}
+
 /// Adds a feature.
 pub async fn insert_feature(tx: &mut Tx, tenant: &TenantId, feature: &Feature, position: i64) -> Result<()> {
     sql!("INSERT INTO feature (tenant_id, feature, name, kind, unit, position) VALUES ($1, $2, $3, $4, $5, $6)")

@@ -6,6 +6,7 @@ pub mod analytics;
 pub mod audit;
 pub mod cache;
 pub mod canonical;
+pub mod catalog;
 pub mod checkout;
 pub mod component;
 pub mod contact;

@@ -97,7 +97,7 @@ pub async fn create(cx: &Cx, new: &NewTenant, identity: Option<&Idempotency>) ->
         return Ok((view(&cx.app.db, &made).await?, true));
     }
     insert(&mut tx, &row).await?;
-    new.template.write(&mut tx, &id, cx.now).await?;
+    new.template.write(&mut tx, &cx.app, row.clone(), cx.now).await?;
     store::user::insert(&mut tx, &id, &owner, cx.now).await?;
     let state = json!({ "name": row.name, "mode": row.mode, "template": new.template.name(), "currency": row.currency, "timezone": row.timezone });
     tell(&mut tx, cx, &id, ("tenant.created", &row.slug), (None, Some(state))).await?;

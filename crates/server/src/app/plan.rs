@@ -28,12 +28,12 @@ use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
 
 /// Plans of a tenant.
-const PLANS_MAX: usize = 500;
+pub const PLANS_MAX: usize = 500;
 /// Versions of a plan that are listed.
 const VERSIONS_SHOWN_MAX: i64 = 200;
-const DESCRIPTION_CHARS_MAX: usize = 2_000;
-const TRIAL_DAYS_MAX: i64 = 730;
-const POSITION_MAX: i64 = 1_000_000;
+pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
+pub const TRIAL_DAYS_MAX: i64 = 730;
+pub const POSITION_MAX: i64 = 1_000_000;
 
 /// What an edit changes of a plan; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,19 +96,37 @@ pub fn unknown() -> Error {
 /// All plans, also those that are not sold.
 pub async fn list(cx: &Cx) -> Result<Vec<Sold>> {
     let (db, tenant) = (&cx.app.db, cx.tenant.id());
+    let prices = store::price::sold(db, tenant).await?;
+    let grants = store::plan::grants(db, tenant).await?;
+    let subscribers = store::plan::subscribers(db, tenant).await?;
+    put_together(store::plan::rows(db, tenant).await?, prices, grants, &subscribers)
+}
+
+/// All plans as a transaction sees them, without counting who has them.
+pub async fn read_all(tx: &mut Tx, cx: &Cx) -> Result<Vec<Sold>> {
+    let tenant = cx.tenant.id();
+    let prices = store::price::sold(&mut *tx, tenant).await?;
+    let grants = store::plan::grants(&mut *tx, tenant).await?;
+    put_together(store::plan::rows(&mut *tx, tenant).await?, prices, grants, &BTreeMap::new())
+}
+
+fn put_together(
+    rows: Vec<PlanRow>,
+    sold: Vec<VersionRow>,
+    mut grants: BTreeMap<PlanId, BTreeMap<FeatureKey, PlanFeature>>,
+    subscribers: &BTreeMap<PlanId, i64>,
+) -> Result<Vec<Sold>> {
     let mut prices: BTreeMap<String, Vec<VersionRow>> = BTreeMap::new();
-    for price in store::price::sold(db, tenant).await? {
+    for price in sold {
         prices.entry(price.plan_id.clone()).or_default().push(price);
     }
-    let mut grants = store::plan::grants(db, tenant).await?;
-    let subscribers = store::plan::subscribers(db, tenant).await?;
     let sold = |row: PlanRow| {
         let prices = prices.remove(&row.plan_id).unwrap_or_default();
         let features = grants.remove(&row.id()).unwrap_or_default();
         let count = subscribers.get(&row.id()).copied().unwrap_or_default();
         Sold::of(row, prices, features, count)
     };
-    store::plan::rows(db, tenant).await?.into_iter().map(sold).collect()
+    rows.into_iter().map(sold).collect()
 }
 
 /// One plan.
@@ -165,11 +183,7 @@ async fn read(tx: &mut Tx, cx: &Cx, row: PlanRow) -> Result<Sold> {
 /// Makes a plan. A retry with the same key answers the plan that was made, and that it was.
 pub async fn create(cx: &Cx, slug: &str, edit: &Edit, identity: Option<&Idempotency>) -> Result<(Sold, bool)> {
     let cx = &fresh(cx).await?;
-    let key = FeatureKey::parse(&slug.replace('-', "_")).is_ok() && !slug.contains('_') && !slug.ends_with('-');
-    if !key {
-        let detail = "use 1 to 64 of a-z, 0-9 and -, starting with a letter, such as team-plus";
-        return Err(Error::field("/slug", detail));
-    }
+    check_slug(slug)?;
     if edit.name.is_none() {
         return Err(Error::field("/name", "name the plan, as people shall read it"));
     }
@@ -196,15 +210,24 @@ pub async fn create(cx: &Cx, slug: &str, edit: &Edit, identity: Option<&Idempote
     store::plan::insert(&mut tx, cx.tenant.id(), &plan).await?;
     let before = lock(&mut tx, cx, slug).await?;
     let terms = edited(&mut tx, cx, &before.terms, edit).await?;
-    let publication = Publication { terms, applies: Applies::Now, action: "plan.created" };
+    let publication =
+        Publication { terms, applies: Applies::Now, action: "plan.created", archived_at: before.row.archived_at };
     let sold = publish(&mut tx, cx, &before, publication).await?;
     creation::note(&mut tx, cx, identity, slug).await?;
     tx.commit().await?;
     Ok((sold, false))
 }
 
+/// Checks what a plan is to be called in URLs.
+pub fn check_slug(slug: &str) -> Result<()> {
+    if FeatureKey::parse(&slug.replace('-', "_")).is_ok() && !slug.contains('_') && !slug.ends_with('-') {
+        return Ok(());
+    }
+    Err(Error::field("/slug", "use 1 to 64 of a-z, 0-9 and -, starting with a letter, such as team-plus"))
+}
+
 /// A plan that says nothing yet. Its first version is what it is made with.
-fn blank(slug: &str, position: i64) -> Plan {
+pub fn blank(slug: &str, position: i64) -> Plan {
     Plan {
         id: PlanId::from_bits(id_bits()),
         slug: slug.into(),
@@ -230,8 +253,13 @@ pub async fn edit(cx: &Cx, slug: &str, expected: &Expected, edit: &Edit) -> Resu
     let before = lock(&mut tx, cx, slug).await?;
     expected.check(cx, before.row.revision)?;
     let terms = edited(&mut tx, cx, &before.terms, edit).await?;
-    let after =
-        publish(&mut tx, cx, &before, Publication { terms, applies: Applies::Now, action: "plan.updated" }).await?;
+    let after = publish(
+        &mut tx,
+        cx,
+        &before,
+        Publication { terms, applies: Applies::Now, action: "plan.updated", archived_at: before.row.archived_at },
+    )
+    .await?;
     tx.commit().await?;
     Ok(after)
 }
@@ -265,8 +293,13 @@ pub async fn grant(
             terms.features.insert(key.clone(), granted);
         }
     }
-    let after =
-        publish(&mut tx, cx, &before, Publication { terms, applies: Applies::Now, action: "plan.updated" }).await?;
+    let after = publish(
+        &mut tx,
+        cx,
+        &before,
+        Publication { terms, applies: Applies::Now, action: "plan.updated", archived_at: before.row.archived_at },
+    )
+    .await?;
     tx.commit().await?;
     Ok(after)
 }
@@ -281,7 +314,7 @@ pub async fn versions(cx: &Cx, slug: &str) -> Result<Vec<PlanVersionRow>> {
 pub async fn archive(cx: &Cx, slug: &str, expected: &Expected) -> Result<Sold> {
     let cx = &fresh(cx).await?;
     let mut tx = cx.app.db.begin().await?;
-    let mut before = lock(&mut tx, cx, slug).await?;
+    let before = lock(&mut tx, cx, slug).await?;
     expected.check(cx, before.row.revision)?;
     if before.row.archived_at.is_some() {
         return Ok(before);
@@ -290,9 +323,9 @@ pub async fn archive(cx: &Cx, slug: &str, expected: &Expected) -> Result<Sold> {
         let detail = "New customers get this plan; choose another default plan first, then archive it.";
         return Err(Error::new(Code::InUse, detail));
     }
-    before.row.archived_at = Some(cx.tenant_now().as_micros());
+    let archived_at = Some(cx.tenant_now().as_micros());
     let terms = Terms { active: false, ..before.terms.clone() };
-    let publication = Publication { terms, applies: Applies::Now, action: "plan.archived" };
+    let publication = Publication { terms, applies: Applies::Now, action: "plan.archived", archived_at };
     let after = publish(&mut tx, cx, &before, publication).await?;
     tx.commit().await?;
     Ok(after)
@@ -306,15 +339,17 @@ pub struct Publication {
     pub applies: Applies,
     /// Such as `plan.updated`.
     pub action: &'static str,
+    /// Since when it is out of sale for good; a plan that is sold never is.
+    pub archived_at: Option<i64>,
 }
 
 /// Makes a plan say something else from now on. Nothing happens when it says that already.
 pub async fn publish(tx: &mut Tx, cx: &Cx, before: &Sold, publication: Publication) -> Result<Sold> {
-    let Publication { terms, applies, action } = publication;
+    let Publication { terms, applies, action, archived_at } = publication;
     let created = before.row.version == 0;
-    let archived = before.row.archived_at.filter(|_| !terms.active);
+    let archived_at = archived_at.filter(|_| !terms.active);
     let slug = before.row.slug.as_str();
-    if terms == before.terms && !created {
+    if terms == before.terms && archived_at == before.row.archived_at && !created {
         return Ok(before.clone());
     }
     let (tenant, id) = (cx.tenant.id(), before.row.id());
@@ -322,7 +357,7 @@ pub async fn publish(tx: &mut Tx, cx: &Cx, before: &Sold, publication: Publicati
         // The version of a plan that was never edited is kept when the first edit comes.
         keep(tx, cx, before, (Applies::Now, Timestamp::EPOCH, "")).await?;
     }
-    store::plan::update(tx, tenant, &id, &terms, archived).await?;
+    store::plan::update(tx, tenant, &id, &terms, archived_at).await?;
     for (feature, granted) in &terms.features {
         if before.terms.features.get(feature) != Some(granted) {
             store::plan::put_feature(tx, tenant, &id, feature, granted).await?;
@@ -420,7 +455,7 @@ pub async fn offered(tx: &mut Tx, cx: &Cx, key: &FeatureKey, pointer: &str) -> R
     Ok(row.feature()?)
 }
 
-fn within(pointer: &str, asked: Option<i64>, before: i64, most: i64) -> Result<i64> {
+pub fn within(pointer: &str, asked: Option<i64>, before: i64, most: i64) -> Result<i64> {
     match asked {
         None => Ok(before),
         Some(value) if (0..=most).contains(&value) => Ok(value),

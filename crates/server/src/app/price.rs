@@ -109,7 +109,8 @@ pub async fn create(cx: &Cx, slug: &str, new: &NewPrice, identity: Option<&Idemp
     if slot.customer.is_none() {
         let mut terms = before.terms.clone();
         terms.set_offer(new.interval, currency, Some(minor));
-        let publication = Publication { terms, applies: Applies::Now, action: "plan.updated" };
+        let publication =
+            Publication { terms, applies: Applies::Now, action: "plan.updated", archived_at: before.row.archived_at };
         plan::publish(&mut tx, cx, &before, publication).await?;
     } else if set(&mut tx, cx, &slot, Some(minor)).await?.is_some() {
         let told = |minor: i64| {

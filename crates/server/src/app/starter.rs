@@ -1,12 +1,15 @@
 //! The catalogs that a new tenant can start from: what they sell, and nobody who uses it.
 
-use domain::id::TenantId;
+use std::sync::Arc;
+
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::db::Tx;
+use store::tenant::TenantRow;
 
-use super::template;
-use crate::error::Result;
+use super::template::{self, Template};
+use crate::cx::App;
+use crate::error::{Error, Result};
 
 /// A catalog that a new tenant can start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,29 +41,19 @@ impl Starter {
         Self::ALL.into_iter().find(|starter| starter.name() == name)
     }
 
-    /// The catalog, and its components.
-    const fn texts(self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::Halisoft => {
-                Some((include_str!("../demo/halisoft.yaml"), include_str!("../demo/halisoft-components.yaml")))
-            }
-            Self::Studio => Some((include_str!("../demo/studio.yaml"), include_str!("../demo/studio-components.yaml"))),
-            Self::Empty => None,
-        }
+    /// What it sells, as a document.
+    fn template(self) -> Result<Template> {
+        template::named(self.name())?.ok_or_else(|| Error::internal(format!("no template {}", self.name())))
     }
 
     /// The currency that its prices are in.
     pub fn currency(self) -> Result<Option<String>> {
-        self.texts().map(|(catalog, _)| Ok(template::parse(catalog)?.currency)).transpose()
+        Ok(self.template()?.catalog.currency)
     }
 
     /// Writes all that it sells into a tenant that has nothing yet. Its components run on the upstream that needs no
     /// key, and say so, until the tenant names another.
-    pub async fn write(self, tx: &mut Tx, tenant: &TenantId, now: Timestamp) -> Result<()> {
-        let Some((catalog, components)) = self.texts() else { return Ok(()) };
-        template::parse(catalog)?.write(tx, tenant, now).await?;
-        template::write_components(tx, tenant, components, ("demo", now)).await?;
-        template::write_model_prices(tx, tenant, include_str!("../demo/prices.yaml")).await?;
-        Ok(store::upstream::put(tx, tenant, &template::keyless("demo")).await?)
+    pub async fn write(self, tx: &mut Tx, app: &Arc<App>, tenant: TenantRow, now: Timestamp) -> Result<()> {
+        self.template()?.write(tx, app, tenant, now).await
     }
 }

@@ -7,7 +7,7 @@ use domain::catalog::{Catalog, Plan, Thresholds};
 use domain::id::{FeatureKey, TenantId};
 use domain::money::{Currency, Money};
 use domain::revenue::Interval;
-use domain::time::Timestamp;
+use domain::time::{Timestamp, Zone};
 use providers::llm::Upstream;
 use serde::{Deserialize, Serialize};
 use store::model_price::ModelPriceRow;
@@ -123,6 +123,28 @@ impl Brand {
 }
 
 impl Tenant {
+    /// A tenant that has nothing yet, as while it is made.
+    pub fn empty(row: TenantRow) -> Result<Self> {
+        let catalog = Catalog {
+            tenant: row.id(),
+            epoch: row.epoch,
+            enforced: row.enforced,
+            zone: Zone::parse(&row.timezone).map_err(Error::internal)?,
+            earlier_zones: Vec::new(),
+            clock_offset: row.clock_offset,
+            features: BTreeMap::new(),
+            plans: BTreeMap::new(),
+        };
+        Ok(Self {
+            row,
+            catalog,
+            components: BTreeMap::new(),
+            upstreams: HashMap::new(),
+            prices: Vec::new(),
+            model_prices: Vec::new(),
+        })
+    }
+
     /// Its id.
     pub fn id(&self) -> &TenantId {
         &self.catalog.tenant

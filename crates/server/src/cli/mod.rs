@@ -1,6 +1,8 @@
 //! The command line: parses, calls one use case, prints.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
 
+mod catalog;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +43,9 @@ enum Command {
     Doctor(Doctor),
     /// Restore every counter from the events.
     Rebuild(Storage),
+    /// The catalog as code: all that a tenant sells as one file.
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -241,6 +246,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Audit(AuditCommand::Verify { storage, tenant, master_key, head }) => {
             verify_audit(&storage, (tenant.as_deref(), head), master_key.as_deref()).await
         }
+        Command::Catalog(command) => Box::pin(catalog::run(command)).await,
         Command::Openapi => {
             print!("{}", http::openapi());
             Ok(ExitCode::SUCCESS)

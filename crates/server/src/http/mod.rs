@@ -5,6 +5,7 @@ mod analytics;
 mod audit;
 mod auth;
 mod body;
+mod catalog;
 mod checkout;
 mod component;
 mod contact;
@@ -49,7 +50,6 @@ mod setting;
 mod upstream;
 mod usage;
 mod wire;
-mod words;
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ use problem::Failed;
     info(title = "Tollgate", description = "Subscriptions, quotas and billing for products that sell AI features.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     security(("bearer" = []), ("cookie" = [])),
     // Schemas that only a parameter names are not found by themselves.
-    components(schemas(export::Format)),
+    components(schemas(export::Format, catalog::CatalogFormat)),
     modifiers(&Security)
 )]
 struct Document;
@@ -116,6 +116,7 @@ fn product() -> OpenApiRouter<Arc<App>> {
 /// What is sold, and who pays for it how.
 fn catalog() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(catalog::export, catalog::apply))
         .routes(routes!(sandbox::approve))
         .routes(routes!(provider::list))
         .routes(routes!(provider::of_plan))

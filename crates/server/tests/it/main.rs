@@ -9,6 +9,7 @@ mod anthropic;
 mod audit;
 mod auth;
 mod catalog;
+mod catalog_document;
 mod checkout;
 mod client;
 mod command_line;

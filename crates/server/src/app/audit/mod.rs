@@ -14,6 +14,9 @@ use store::list::Wanted;
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
+/// The origin of what a tenant begins with, which is told by the entry of its making and not by one for each thing.
+pub const BEGINNING: &str = "template";
+
 /// A change.
 pub struct Change<'a> {
     /// What was done, such as `key.created`.
@@ -28,6 +31,9 @@ pub struct Change<'a> {
 
 /// Writes an entry about a change, and tells live connections of it. Its place in the chain is given by [`chain::seal`].
 pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
+    if *cx.origin == *BEGINNING {
+        return Ok(());
+    }
     write_to(tx, cx, (cx.tenant.id(), &cx.origin), change).await
 }
 
