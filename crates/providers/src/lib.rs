@@ -6,3 +6,4 @@
 pub mod http;
 pub mod llm;
 pub mod pay;
+pub mod remote;

@@ -14,6 +14,7 @@ pub mod directory;
 pub mod doctor;
 pub mod dossier;
 pub mod error;
+pub mod event;
 pub mod feature;
 pub mod feed;
 pub mod gate;
@@ -40,6 +41,7 @@ pub mod tenant;
 pub mod upstream;
 pub mod usage;
 pub mod user;
+mod value;
 
 #[cfg(test)]
 mod tests;

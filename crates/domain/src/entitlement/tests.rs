@@ -65,6 +65,7 @@ fn catalog() -> Catalog {
         epoch: 20,
         enforced: true,
         zone: Zone::UTC,
+        earlier_zones: Vec::new(),
         clock_offset: 0,
         features: kinds.into_iter().map(feature).collect(),
         plans: [(plan.id.clone(), plan)].into(),
@@ -97,6 +98,10 @@ fn with_status(status: SubscriptionStatus, access_until: Option<Timestamp>) -> C
     let mut customer = customer();
     let subscription = customer.subscription.take().map(|s| Subscription { status, access_until, ..s });
     Customer { subscription, ..customer }
+}
+
+fn pack(number: u128, feature: &str, amount: i64, expires_at: Option<Timestamp>) -> Grant {
+    Grant { id: GrantId::from_bits(number), feature: key(feature), amount, expires_at }
 }
 
 fn of(customer: &Customer, feature: &str) -> Result<Entitlement, Barred> {
@@ -186,12 +191,6 @@ fn an_override_replaces_the_plans_limit_until_it_ends() {
 
 #[test]
 fn live_packs_of_the_feature_are_credits_in_their_order() {
-    let pack = |number, feature, amount, expires_at| Grant {
-        id: GrantId::from_bits(number),
-        feature: key(feature),
-        amount,
-        expires_at,
-    };
     let soon = Some(NOW.plus_seconds(9));
     let grants = vec![
         pack(5, "calls", 10, Some(NOW)),
@@ -217,6 +216,25 @@ fn a_tenant_that_does_not_enforce_refuses_only_what_it_does_not_know() {
         assert_eq!(found.period.start, Timestamp::parse("2025-01-01T00:00:00Z").expect("a time"), "it is counted");
     }
     assert_eq!(resolve(&open, &stranger, &key("unknown"), NOW), Err(Barred::UnknownFeature));
+    let counted = resolve(&catalog(), &customer(), &key("calls"), NOW).expect("it is granted");
+    let open = resolve(&open, &customer(), &key("calls"), NOW).expect("nothing is refused");
+    assert_eq!((open.limit, open.limit_type), (None, LimitType::Unlimited));
+    assert_eq!((open.plan_key, open.period), (counted.plan_key, counted.period), "it counts where it would count");
+}
+
+#[test]
+fn what_a_customer_has_beside_the_plan_needs_no_plan_feature() {
+    let own = |limit, until| Override { feature: key("elsewhere"), limit, until };
+    let with = |overrides, grants| Customer { overrides, grants, ..customer() };
+    let found = of(&with(vec![own(Some(7), None)], Vec::new()), "elsewhere").expect("it has a limit of its own");
+    assert_eq!((found.limit, found.limit_type, found.origin.plan_limit), (Some(7), LimitType::Hard, Some(0)));
+    assert!(found.origin.overridden);
+    let found = of(&with(Vec::new(), vec![pack(5, "elsewhere", 30, None)]), "elsewhere").expect("it has credits");
+    assert_eq!((found.limit, found.grants.len()), (Some(0), 1));
+    let over = with(vec![own(Some(7), Some(NOW))], vec![pack(5, "elsewhere", 30, Some(NOW))]);
+    assert_eq!(of(&over, "elsewhere"), Err(Barred::NotInPlan), "both have ended");
+    let off = with(vec![Override { feature: key("off"), limit: None, until: None }], Vec::new());
+    assert_eq!(of(&off, "off").expect("it has its own").limit, None);
 }
 
 #[test]

@@ -247,6 +247,44 @@ pub fn period_at(reset: Reset, anchor: Timestamp, zone: &Zone, now: Timestamp) -
     }
 }
 
+/// A zone in which a tenant's periods were counted before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlierZone {
+    /// The zone.
+    pub zone: Zone,
+    /// Until when it was the tenant's.
+    pub until: Timestamp,
+}
+
+/// The period of `reset` that contains `now`, for a tenant whose zone may have changed; the earlier zones come oldest
+/// first.
+///
+/// A period that runs while the zone changes goes on, with what was used in it. It ends when it would have ended, and
+/// the next ends with the new zone's; where that would leave less than half a period between them, it lasts until
+/// then itself.
+pub fn period_through(
+    reset: Reset,
+    anchor: Timestamp,
+    (zone, earlier): (&Zone, &[EarlierZone]),
+    now: Timestamp,
+) -> Result<Period, TimeError> {
+    let Some((last, before)) = earlier.split_last() else { return period_at(reset, anchor, zone, now) };
+    let in_last = |at: Timestamp| period_through(reset, anchor, (&last.zone, before), at);
+    if now < last.until {
+        return in_last(now);
+    }
+    let running = in_last(last.until)?;
+    let Some(ends) = running.end else { return Ok(running) };
+    let after = period_at(reset, anchor, zone, ends)?;
+    let (passed, left) = (ends.0.saturating_sub(after.start.0), after.end.map(|end| end.0.saturating_sub(ends.0)));
+    let end = if left.is_some_and(|left| left < passed) { after.end.unwrap_or(ends) } else { ends };
+    if now < end {
+        return Ok(Period { start: running.start, end: Some(end) });
+    }
+    let period = period_at(reset, anchor, zone, now)?;
+    Ok(Period { start: period.start.max(end), end: period.end })
+}
+
 fn fixed(now: Timestamp, length: i64) -> Period {
     let start = now.0.div_euclid(length).saturating_mul(length);
     Period { start: Timestamp(start), end: Some(Timestamp(start.saturating_add(length))) }

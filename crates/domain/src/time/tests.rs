@@ -250,3 +250,59 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_period_that_runs_while_the_zone_changes_goes_on() {
+    let change = |reset, from: &str, to: &str, until: &str, now: &str| {
+        let earlier = [EarlierZone { zone: Zone::parse(from).expect("a zone"), until: at(until) }];
+        let zones = (&Zone::parse(to).expect("a zone"), &earlier[..]);
+        let found = period_through(reset, at("2025-10-03T00:00:00Z"), zones, at(now)).expect("inside the calendar");
+        (found.start.to_string(), found.end.expect("it ends").to_string())
+    };
+    let pair = |start: &str, end: &str| (start.to_owned(), end.to_owned());
+    let east = |now| change(Reset::BillingMonth, "UTC", "Asia/Tokyo", "2025-11-20T00:00:00Z", now);
+    assert_eq!(east("2025-11-19T00:00:00Z"), pair("2025-11-03T00:00:00Z", "2025-12-03T00:00:00Z"), "before");
+    assert_eq!(east("2025-11-20T00:00:00Z"), pair("2025-11-03T00:00:00Z", "2025-12-03T00:00:00Z"), "at the change");
+    assert_eq!(east("2025-12-03T00:00:00Z"), pair("2025-12-03T00:00:00Z", "2026-01-03T00:00:00Z"), "the next");
+    let west = |now| change(Reset::CalendarMonth, "UTC", "America/New_York", "2025-11-20T00:00:00Z", now);
+    assert_eq!(west("2025-11-30T23:59:59Z"), pair("2025-11-01T00:00:00Z", "2025-12-01T05:00:00Z"), "a little longer");
+    assert_eq!(west("2025-12-01T05:00:00Z"), pair("2025-12-01T05:00:00Z", "2026-01-01T05:00:00Z"), "the next");
+    let late = |now| change(Reset::CalendarMonth, "UTC", "Asia/Tokyo", "2025-11-30T23:30:00Z", now);
+    assert_eq!(
+        late("2025-11-30T23:45:00Z"),
+        pair("2025-11-01T00:00:00Z", "2025-12-01T00:00:00Z"),
+        "not a second month"
+    );
+    assert_eq!(late("2025-12-01T00:00:00Z"), pair("2025-12-01T00:00:00Z", "2025-12-31T15:00:00Z"), "in the new zone");
+}
+
+proptest! {
+    #[test]
+    fn periods_tile_time_through_changes_of_the_zone(
+        reset in prop::sample::select(vec![Reset::Hour, Reset::Day, Reset::Week, Reset::BillingMonth, Reset::CalendarMonth, Reset::Year]),
+        anchor in 1_600_000_000_i64..1_700_000_000,
+        zones in prop::collection::vec((prop::sample::select(vec!["UTC", "Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "Europe/Berlin"]), 1_i64..40_000_000), 1..4),
+        last in prop::sample::select(vec!["UTC", "Asia/Kolkata", "Pacific/Niue", "Australia/Lord_Howe"]),
+        ahead in 0_i64..80_000_000,
+    ) {
+        let second = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let mut until = 1_700_000_000;
+        let earlier: Vec<_> = zones.into_iter().map(|(zone, lasts)| {
+            until += lasts;
+            EarlierZone { zone: Zone::parse(zone).expect("a zone"), until: second(until) }
+        }).collect();
+        let zone = Zone::parse(last).expect("a zone");
+        let period = |now| period_through(reset, second(anchor), (&zone, &earlier), now).expect("inside the calendar");
+        // Before the last change nobody knew of it; periods tile time from then on.
+        let now = second(until + ahead);
+        let found = period(now);
+        prop_assert!(found.contains(now), "{found:?} at {now}");
+        let end = found.end.expect("it ends");
+        prop_assert_eq!(period(found.start).start, found.start, "one key from its beginning on");
+        prop_assert_eq!(period(end).start, end, "the next begins where it ends");
+        for change in &earlier {
+            let (just_before, at_once) = (period(change.until.plus_micros(-1)), period(change.until));
+            prop_assert!(at_once.start == just_before.start || just_before.end == Some(change.until), "what was used is kept");
+        }
+    }
+}

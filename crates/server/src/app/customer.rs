@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use domain::entitlement::{Barred, Customer, Entitlement, resolve};
+use domain::event::Kind;
 use domain::id::{CustomerId, FeatureKey, PlanId, TenantId};
 use domain::time::Timestamp;
 use quick_cache::Equivalent;
@@ -13,7 +14,7 @@ use store::customer::CustomerRow;
 use store::db::Tx;
 use store::gate::Seen;
 
-use super::audit;
+use super::audit::{self, told};
 use super::session::address;
 use super::subscription::{self, Start};
 use crate::cx::{Cx, id_bits};
@@ -53,10 +54,17 @@ impl Account {
         Ok(entitlement)
     }
 
-    /// Everything that is offered and that the customer may use now, in the order of the features' keys.
+    /// Everything that is offered and that the customer may use now, in the order of the features' keys. What a
+    /// suspended one has used is still shown.
     pub fn entitlements(&self, cx: &Cx) -> Vec<Arc<Entitlement>> {
-        let offered = cx.tenant.catalog.features.values().filter(|feature| !feature.archived);
-        offered.filter_map(|feature| self.entitlement(cx, &feature.key).ok()).collect()
+        let catalog = &cx.tenant.catalog;
+        let offered = catalog.features.values().filter(|feature| !feature.archived);
+        if !self.customer.suspended {
+            return offered.filter_map(|feature| self.entitlement(cx, &feature.key).ok()).collect();
+        }
+        let shown = Customer { suspended: false, ..self.customer.clone() };
+        let now = cx.tenant_now();
+        offered.filter_map(|feature| resolve(catalog, &shown, &feature.key, now).ok().map(Arc::new)).collect()
     }
 }
 
@@ -212,6 +220,7 @@ pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerR
         created_at: now.as_micros(),
     };
     store::customer::insert(tx, cx.tenant.id(), &row).await?;
+    told::tell_staff(tx, cx, Kind::Customer, (id.as_str(), store::event::CUSTOMER_CREATED));
     let slug = match (&new.plan, &cx.tenant.row.default_plan_id) {
         (Some(slug), _) => Some(slug.clone()),
         (None, Some(plan)) => {
