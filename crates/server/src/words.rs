@@ -77,10 +77,10 @@ fn in_words(message: &str) -> String {
     message.to_owned()
 }
 
-/// Whether the parser made a float of a whole number, because no integer holds it.
+/// Whether the parser made a float of a number, because no integer holds it.
 fn is_huge(found: &str) -> bool {
-    let digits = found.split('`').nth(1).unwrap_or_default().trim_start_matches('-').trim_end_matches(".0");
-    found.starts_with("floating") && digits.len() > 15 && digits.bytes().all(|b| b.is_ascii_digit())
+    let number = found.split('`').nth(1).and_then(|number| number.parse::<f64>().ok());
+    found.starts_with("floating") && number.is_some_and(|number| number.abs() >= 2_f64.powi(63))
 }
 
 /// What stands where the parser expects a type.

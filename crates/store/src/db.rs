@@ -438,7 +438,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "checkout", include_str!("../migrations/0008_checkout.sql")),
     (9, "operator", include_str!("../migrations/0009_operator.sql")),
     (11, "events", include_str!("../migrations/0011_events.sql")),
-    (20, "provider ids", include_str!("../migrations/0020_provider_ids.sql")),
+    (12, "provider ids", include_str!("../migrations/0012_provider_ids.sql")),
 ];
 
 type Tokens = [(&'static str, &'static str); 3];

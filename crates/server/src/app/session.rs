@@ -23,7 +23,7 @@ const FREE_FAILURES: i64 = 5;
 /// The longest wait between sign-ins of an address, in seconds.
 const WAIT_SECONDS_MAX: i64 = 900;
 /// Registrations from one network address, without an hour of rest between them, before each further one has to wait.
-const FREE_REGISTRATIONS: i64 = 20;
+const FREE_REGISTRATIONS: i64 = 100;
 const REGISTRATIONS_FORGOTTEN_SECONDS: i64 = 3_600;
 /// The longest wait between registrations, in seconds; short, because a whole company may share its address.
 const REGISTRATION_WAIT_SECONDS_MAX: i64 = 60;

@@ -156,13 +156,13 @@ mod tests {
         let validator = jsonschema::validator_for(&schema).expect("a schema");
         let secret = "my secret words";
         for (input, pointer, said) in [
-            (json!({}), "", "add at least 1 of `count`, `day`, `kind`, `lines`, `part`, `text`"),
+            (json!({}), "", "add at least 1 of `text`, `kind`, `lines`, `part`, `day`, `count`"),
             (json!({ "text": "" }), "/text", "write something here"),
             (json!({ "text": "  " }), "/text", "write something here; blanks alone are nothing"),
             (json!({ "text": secret }), "/text", "use at most 9 characters"),
-            (json!({ "text": 7 }), "/text", "use a text; this is a whole number"),
+            (json!({ "text": 7 }), "/text", "use a text; this is a number"),
             (json!({ "kind": secret }), "/kind", "use one of application/pdf, image/png, image/jpeg, image/gif"),
-            (json!({ "lines": secret }), "/lines", "use a list or null; this is a text"),
+            (json!({ "lines": secret }), "/lines", "use null or a list; this is a text"),
             (json!({ "lines": [{}] }), "/lines/0", "add `a`"),
             (json!({ "lines": [{ "a": 1 }, { "a": 2 }] }), "/lines", "name at most 1"),
             (json!({ "part": { "c": secret } }), "/part", "add one of `a`, `b`"),
@@ -177,7 +177,7 @@ mod tests {
         let error = validator.iter_errors(&json!({ "txt": 1 })).map(|error| detail(&error, &schema)).next();
         assert_eq!(
             error.as_deref(),
-            Some("leave `txt` out; known here: `count`, `day`, `kind`, `lines`, `part`, `text`")
+            Some("leave `txt` out; known here: `text`, `kind`, `lines`, `part`, `day`, `count`")
         );
     }
 }

@@ -139,7 +139,7 @@ pub async fn publish(
 #[serde(deny_unknown_fields)]
 pub struct PlanUndoBody {
     /// Its number; the one before the newest by default.
-    #[schema(value_type = i64, example = 2)]
+    #[schema(value_type = i64, required = false, example = 2)]
     version: Option<i64>,
     /// For whom, as when a draft is published.
     #[serde(default)]
