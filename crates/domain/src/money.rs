@@ -11,10 +11,18 @@ use crate::revenue::split;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
+/// The currencies that people pay in: ISO 4217 list one without funds, metals and codes for tests. One that ends stays
+/// here, because prices that were in it are still read.
+const CODES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD \
+    CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD \
+    HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD \
+    MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG \
+    QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD \
+    TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
 /// Currencies without decimals. Source: ISO 4217 list one.
 const NO_DECIMALS: [&[u8; 3]; 16] = [
-    b"BIF", b"CLP", b"DJF", b"GNF", b"ISK", b"JPY", b"KMF", b"KRW", b"PYG", b"RWF", b"UGX", b"UYI", b"VND", b"VUV",
-    b"XAF", b"XOF",
+    b"BIF", b"CLP", b"DJF", b"GNF", b"ISK", b"JPY", b"KMF", b"KRW", b"PYG", b"RWF", b"UGX", b"VND", b"VUV", b"XAF",
+    b"XOF", b"XPF",
 ];
 /// Currencies with three decimals. Source: ISO 4217 list one.
 const THREE_DECIMALS: [&[u8; 3]; 7] = [b"BHD", b"IQD", b"JOD", b"KWD", b"LYD", b"OMR", b"TND"];
@@ -22,8 +30,8 @@ const THREE_DECIMALS: [&[u8; 3]; 7] = [b"BHD", b"IQD", b"JOD", b"KWD", b"LYD", b
 /// Why an amount of money could not be read or computed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MoneyError {
-    /// Not three upper-case letters.
-    #[error("name the currency by its three letters, such as USD")]
+    /// Not the three letters of a currency.
+    #[error("name the currency by its three letters in ISO 4217, such as USD")]
     Currency,
     /// Not a plain decimal number.
     #[error("write the amount as a decimal number, such as 349.00")]
@@ -59,7 +67,7 @@ impl Currency {
     /// Reads an ISO 4217 code.
     pub fn parse(code: &str) -> Result<Self, MoneyError> {
         let letters: [u8; 3] = code.as_bytes().try_into().map_err(|_| MoneyError::Currency)?;
-        if letters.iter().all(u8::is_ascii_uppercase) { Ok(Self(letters)) } else { Err(MoneyError::Currency) }
+        if CODES.split(' ').any(|known| known == code) { Ok(Self(letters)) } else { Err(MoneyError::Currency) }
     }
 
     /// The three letters.
@@ -200,7 +208,15 @@ mod tests {
             assert_eq!(Money::parse(bad, Currency::USD), Err(MoneyError::Format), "{bad:?}");
         }
         assert_eq!(Money::parse("99999999999999999999", Currency::USD), Err(MoneyError::Overflow));
-        assert_eq!(Currency::parse("usd"), Err(MoneyError::Currency));
+        for bad in ["usd", "ZZZ", "XXX", "XAU", "US", "", "USDX", "D A"] {
+            assert_eq!(Currency::parse(bad), Err(MoneyError::Currency), "{bad}");
+        }
+        for code in CODES.split(' ') {
+            assert_eq!(Currency::parse(code).map(|currency| currency.code().to_owned()), Ok(code.to_owned()));
+        }
+        let listed =
+            |codes: &[&[u8; 3]]| codes.iter().all(|code| Currency::parse(&String::from_utf8_lossy(*code)).is_ok());
+        assert!(listed(&NO_DECIMALS) && listed(&THREE_DECIMALS));
     }
 
     proptest! {

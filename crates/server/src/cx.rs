@@ -121,6 +121,8 @@ pub enum Actor {
         scopes: Arc<[Scope]>,
         /// When its token ends.
         until: Timestamp,
+        /// The key that minted it, with which it ends, too.
+        key: Option<KeyId>,
     },
     /// A person of the tenant who looks at the product as one of its users does, and changes nothing.
     Viewer {
@@ -183,6 +185,15 @@ impl Actor {
             Self::User { customer, .. } | Self::Viewer { customer, .. } => customer.as_ref(),
             Self::Browser { customer, .. } => Some(customer),
             Self::Key { .. } | Self::System | Self::Anonymous => None,
+        }
+    }
+
+    /// The API key behind the actor: its own, or the one that minted its token.
+    pub fn key(&self) -> Option<&KeyId> {
+        match self {
+            Self::Key { key, .. } => Some(key),
+            Self::Browser { key, .. } => key.as_ref(),
+            Self::User { .. } | Self::Viewer { .. } | Self::System | Self::Anonymous => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Puts the product together, runs what goes on in the background, and stops in order.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,9 @@ pub fn log(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     // A log that cannot be written, as on a full disk, is lost; to complain of it on stderr would panic whoever logs.
     let logs = tracing_subscriber::fmt().log_internal_errors(false);
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let logs = logs.with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = logs.with_ansi(!plain && std::io::stderr().is_terminal());
     if json { logs.json().init() } else { logs.with_target(false).init() }
 }
 

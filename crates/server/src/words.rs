@@ -8,6 +8,9 @@ use serde_path_to_error::Segment;
 /// What the JSON parser says where a word of a closed set should stand, and something else does.
 pub const NO_WORD: &str = "expected value";
 
+/// What the JSON parser says of a number that is beyond all that it can hold.
+pub const OUT_OF_RANGE: &str = "number out of range";
+
 /// What is wrong with input, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -34,12 +37,21 @@ pub fn fault<'de, T: DeserializeOwned, D: Deserializer<'de>>(input: D) -> Fault 
 /// The message of serde's own errors, which have one form each; any other is ours, and for people already.
 fn in_words(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    if message == OUT_OF_RANGE {
+        return "use a smaller number".to_owned();
+    }
+    if message.starts_with("invalid length") && message.contains("expected struct ") {
+        return "use an object; this is a list".to_owned();
+    }
     if message == NO_WORD {
         return "use one of the words that the API names".to_owned();
     }
     let (kind, rest) = message.split_once(": ").unwrap_or((message, ""));
     let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, ""));
     match kind {
+        "invalid type" if is_huge(found) && wanted(expected).contains("whole number") => {
+            return "use a smaller number".to_owned();
+        }
         "invalid type" => return format!("use {}; this is {}", wanted(expected), given(found)),
         "invalid value" if found.starts_with("integer") && !found.contains('-') => {
             return "use a smaller number".to_owned();
@@ -63,6 +75,12 @@ fn in_words(message: &str) -> String {
         return format!("write `{first}` only once");
     }
     message.to_owned()
+}
+
+/// Whether the parser made a float of a number, because no integer holds it.
+fn is_huge(found: &str) -> bool {
+    let number = found.split('`').nth(1).and_then(|number| number.parse::<f64>().ok());
+    found.starts_with("floating") && number.is_some_and(|number| number.abs() >= 2_f64.powi(63))
 }
 
 /// What stands where the parser expects a type.
@@ -132,6 +150,9 @@ mod tests {
         for (text, pointer, detail) in [
             (r#"{"amount":"1"}"#, "/amount", "use a whole number; this is a text"),
             (r#"{"amount":1.5}"#, "/amount", "use a whole number; this is a number with a point or an exponent"),
+            (r#"{"amount":99999999999999999999999}"#, "/amount", "use a smaller number"),
+            (r#"{"amount":1e400}"#, "/amount", "use a smaller number"),
+            (r#"{"amount":1,"list":[[1]]}"#, "/list/0", "use an object; this is a list"),
             (r#"{"amount":null}"#, "/amount", "use a whole number; this is null"),
             (r#"{"amount":[]}"#, "/amount", "use a whole number; this is a list"),
             (r#"{"amount":{}}"#, "/amount", "use a whole number; this is an object"),

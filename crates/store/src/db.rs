@@ -337,6 +337,7 @@ async fn open_sqlite(path: &Path, patience: Duration) -> Result<Db> {
         return Err(Error::Setup(format!("SQLite {} is too old; build with the bundled one", rusqlite::version())));
     }
     let process = crate::process::lock(path)?;
+    private(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -356,6 +357,16 @@ async fn open_sqlite(path: &Path, patience: Duration) -> Result<Db> {
     let (spoken, _) = broadcast::channel(SPOKEN_MAX);
     let db = SqliteDb { path: path.to_owned(), readers, writer, turn, spoken, _process: process };
     Ok(Db { kind: Kind::Sqlite(Arc::new(db)) })
+}
+
+/// Makes the file as the owner's alone, before SQLite does; its companions take over what it has.
+fn private(path: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(path).map(drop);
+    opened.map_err(|e| Error::Setup(format!("cannot open {}: {e}", path.display())))
 }
 
 async fn sqlite_pool(max: u32, options: &SqliteConnectOptions, waiting: &mut Patience) -> Result<SqlitePool> {
@@ -427,6 +438,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "checkout", include_str!("../migrations/0008_checkout.sql")),
     (9, "operator", include_str!("../migrations/0009_operator.sql")),
     (11, "events", include_str!("../migrations/0011_events.sql")),
+    (12, "provider ids", include_str!("../migrations/0012_provider_ids.sql")),
 ];
 
 type Tokens = [(&'static str, &'static str); 3];

@@ -155,6 +155,17 @@ pub async fn set_provider(
         .map(|_| ())
 }
 
+/// The customer who has a subscription of a provider's.
+pub async fn customer_of(tx: &mut Tx, tenant: &TenantId, (provider, theirs): (&str, &str)) -> Result<Option<String>> {
+    let row: Option<(String,)> = sql!("SELECT customer_id FROM subscription WHERE tenant_id = $1 AND provider = $2 AND provider_subscription = $3 LIMIT 1")
+        .bind(tenant)
+        .bind(provider)
+        .bind(theirs)
+        .find(tx)
+        .await?;
+    Ok(row.map(|(customer,)| customer))
+}
+
 /// Whether a customer has or ever had a subscription.
 pub async fn had_subscription(tx: &mut Tx, tenant: &TenantId, customer: &CustomerId) -> Result<bool> {
     let row: Option<(String,)> =

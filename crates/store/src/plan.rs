@@ -246,6 +246,16 @@ pub async fn versions(
         .await
 }
 
+/// One version of a plan.
+pub async fn find_version(tx: &mut Tx, tenant: &TenantId, plan: &PlanId, version: i64) -> Result<Option<VersionRow>> {
+    sql!("SELECT plan_id, version, applies, published_at, published_by, terms FROM plan_version WHERE tenant_id = $1 AND plan_id = $2 AND version = $3")
+        .bind(tenant)
+        .bind(plan)
+        .bind(version)
+        .find(tx)
+        .await
+}
+
 /// Keeps a version, unless one of that number is kept already.
 pub async fn keep_version(tx: &mut Tx, tenant: &TenantId, row: &VersionRow) -> Result<()> {
     sql!("INSERT INTO plan_version (tenant_id, plan_id, version, applies, published_at, published_by, terms) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id, plan_id, version) DO NOTHING")

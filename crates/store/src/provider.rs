@@ -27,9 +27,10 @@ pub struct ProviderPriceRow {
     pub updated_at: i64,
 }
 
-/// Notes that a price version is to exist at a provider, unless that is noted already.
+/// Notes that a price version is to exist at a provider, unless that is noted already. One that is not sold any more, or
+/// costs nothing and so is never paid, is to exist nowhere.
 pub async fn intend(tx: &mut Tx, tenant: &TenantId, (provider, price): (&str, &PriceId), now: Timestamp) -> Result<()> {
-    sql!("INSERT INTO provider_price (tenant_id, provider, price_id, state, attempts, updated_at) VALUES ($1, $2, $3, 'pending', 0, $4) ON CONFLICT (tenant_id, provider, price_id) DO NOTHING")
+    sql!("INSERT INTO provider_price (tenant_id, provider, price_id, state, attempts, updated_at) SELECT p.tenant_id, $2, p.price_id, 'pending', 0, $4 FROM price p WHERE p.tenant_id = $1 AND p.price_id = $3 AND p.active = TRUE AND p.amount_minor > 0 ON CONFLICT (tenant_id, provider, price_id) DO NOTHING")
         .bind(tenant)
         .bind(provider)
         .bind(price)
@@ -120,14 +121,14 @@ pub async fn note_remote(
         .map(|_| ())
 }
 
-/// Notes that the provider sells it no more.
+/// Notes that the provider sells it no more, or never did.
 pub async fn note_retired(
     tx: &mut Tx,
     tenant: &TenantId,
     (provider, price): (&str, &PriceId),
     now: Timestamp,
 ) -> Result<()> {
-    sql!("UPDATE provider_price SET state = 'retired', last_error = NULL, updated_at = $4 WHERE tenant_id = $1 AND provider = $2 AND price_id = $3 AND state = 'retiring'")
+    sql!("UPDATE provider_price SET state = 'retired', last_error = NULL, updated_at = $4 WHERE tenant_id = $1 AND provider = $2 AND price_id = $3 AND state IN ('pending', 'retiring')")
         .bind(tenant)
         .bind(provider)
         .bind(price)

@@ -143,6 +143,11 @@ impl Zone {
         TimeZone::get(name).map(Self).map_err(|_| TimeError::Zone(name.to_owned()))
     }
 
+    /// Its IANA name as the database spells it, however it was written.
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+
     fn instant(&self, local: DateTime) -> Result<Timestamp, TimeError> {
         // A wall time that a clock change skips or repeats reads as RFC 5545 says: the later or the first of the two.
         let zoned = self.0.to_ambiguous_zoned(local).compatible().map_err(|_| TimeError::Range)?;

@@ -306,3 +306,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_zone_is_named_as_the_database_spells_it() {
+    for (written, name) in [("europe/BERLIN", "Europe/Berlin"), ("utc", "UTC"), ("UTC", "UTC"), ("Etc/UTC", "Etc/UTC")]
+    {
+        assert_eq!(Zone::parse(written).expect("a zone").name(), name);
+    }
+}

@@ -9,11 +9,12 @@ use domain::id::{CustomerId, FeatureKey, PlanId, TenantId};
 use domain::time::Timestamp;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
+use serde_json::json;
 use store::customer::CustomerRow;
 use store::db::Tx;
 use store::gate::Seen;
 
-use super::audit::told;
+use super::audit::{self, told};
 use super::session::address;
 use super::subscription::{self, Start};
 use crate::cx::{Cx, id_bits};
@@ -53,16 +54,17 @@ impl Account {
         Ok(entitlement)
     }
 
-    /// Everything that the customer may use now, in the order of the features' keys. What a suspended one has used is
-    /// still shown.
+    /// Everything that is offered and that the customer may use now, in the order of the features' keys. What a
+    /// suspended one has used is still shown.
     pub fn entitlements(&self, cx: &Cx) -> Vec<Arc<Entitlement>> {
         let catalog = &cx.tenant.catalog;
+        let offered = catalog.features.values().filter(|feature| !feature.archived);
         if !self.customer.suspended {
-            return catalog.features.keys().filter_map(|feature| self.entitlement(cx, feature).ok()).collect();
+            return offered.filter_map(|feature| self.entitlement(cx, &feature.key).ok()).collect();
         }
         let shown = Customer { suspended: false, ..self.customer.clone() };
-        let entitled = |feature| resolve(catalog, &shown, feature, cx.tenant_now()).ok().map(Arc::new);
-        catalog.features.keys().filter_map(entitled).collect()
+        let now = cx.tenant_now();
+        offered.filter_map(|feature| resolve(catalog, &shown, &feature.key, now).ok().map(Arc::new)).collect()
     }
 }
 
@@ -155,6 +157,7 @@ pub async fn create(cx: &Cx, new: NewCustomer) -> Result<(CustomerRow, bool)> {
     let inserted = insert(&mut tx, cx, &new).await;
     match inserted {
         Ok(row) => {
+            audited(&mut tx, cx, &row, new.plan.as_deref()).await?;
             tx.commit().await?;
             Ok((row, true))
         }
@@ -231,6 +234,14 @@ pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerR
         subscription::start(tx, cx, &id, &start).await?;
     }
     Ok(row)
+}
+
+/// Notes who made a customer. What it is called and where it is written to are personal, and stay out of the trail.
+pub async fn audited(tx: &mut Tx, cx: &Cx, row: &CustomerRow, plan: Option<&str>) -> Result<()> {
+    let after = json!({ "externalId": row.external_id, "plan": plan });
+    let change =
+        audit::Change { action: "customer.created", target: &row.customer_id, before: None, after: Some(after) };
+    audit::write(tx, cx, change).await
 }
 
 /// A customer's own row.

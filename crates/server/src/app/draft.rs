@@ -117,18 +117,32 @@ pub async fn publish(cx: &Cx, slug: &str, expected: &Expected, applies: Applies)
     Ok(after)
 }
 
-/// Publishes a new version that says what the version before the newest said.
-pub async fn undo(cx: &Cx, slug: &str, expected: &Expected, applies: Applies) -> Result<Sold> {
+/// Publishes a new version that says what an older one said: the one before the newest by default.
+pub async fn undo(
+    cx: &Cx,
+    slug: &str,
+    expected: &Expected,
+    (version, applies): (Option<i64>, Applies),
+) -> Result<Sold> {
     let cx = &plan::fresh(cx).await?;
     let mut tx = cx.app.db.begin().await?;
     let before = plan::lock(&mut tx, cx, slug).await?;
     expected.check(cx, before.row.revision)?;
-    let versions = store::plan::versions(&mut tx, cx.tenant.id(), &before.row.id(), 2).await?;
-    let [_, earlier] = versions.as_slice() else {
-        return Err(Error::new(Code::NotFound, "The plan has no earlier version; there is nothing to undo."));
+    let terms = match version {
+        Some(version) => {
+            let found = store::plan::find_version(&mut tx, cx.tenant.id(), &before.row.id(), version).await?;
+            let detail = format!("name a version of GET /api/admin/plans/{slug}/versions");
+            found.ok_or_else(|| Error::field("/version", detail))?.terms()?
+        }
+        None => {
+            let versions = store::plan::versions(&mut tx, cx.tenant.id(), &before.row.id(), 2).await?;
+            let [_, earlier] = versions.as_slice() else {
+                return Err(Error::new(Code::NotFound, "The plan has no earlier version; there is nothing to undo."));
+            };
+            earlier.terms()?
+        }
     };
-    let publication =
-        Publication { terms: earlier.terms()?, applies, action: "plan.undone", archived_at: before.row.archived_at };
+    let publication = Publication { terms, applies, action: "plan.undone", archived_at: before.row.archived_at };
     let after = plan::publish(&mut tx, cx, &before, publication).await?;
     tx.commit().await?;
     Ok(after)

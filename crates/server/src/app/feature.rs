@@ -150,6 +150,19 @@ pub async fn edit(cx: &Cx, key: &FeatureKey, expected: &Expected, edit: FeatureE
     get(cx, key).await
 }
 
+/// Archives a feature, or brings it back, in the transaction of what takes it along.
+pub async fn set_archived(tx: &mut Tx, cx: &Cx, key: &FeatureKey, archived: bool) -> Result<()> {
+    let Some(before) = store::feature::lock(tx, cx.tenant.id(), key).await? else { return Ok(()) };
+    let after = edited(cx, &before, FeatureEdit { archived: Some(archived), ..FeatureEdit::default() })?;
+    if before.archived_at.is_some() != archived {
+        store::feature::update(tx, cx.tenant.id(), &after).await?;
+        let (before, after) = (Some(told(&before)), Some(told(&after)));
+        audit::write(tx, cx, audit::Change { action: "feature.updated", target: key.as_str(), before, after }).await?;
+        store::tenant::bump_epoch(tx, cx.tenant.id(), cx.now).await?;
+    }
+    Ok(())
+}
+
 fn edited(cx: &Cx, before: &FeatureRow, edit: FeatureEdit) -> Result<FeatureRow> {
     let FeatureEdit { name, description, unit, position, archived } = edit;
     let mut row = before.clone();

@@ -1,7 +1,6 @@
 //! When a customer's quotas run out, at the pace of the running period.
 
 use domain::forecast::{Forecast, forecast};
-use domain::permission::Permission;
 use domain::quota::Quota;
 
 use super::usage;
@@ -10,10 +9,7 @@ use crate::error::Result;
 
 /// What each quota of a customer comes to. Who may see every customer may name one; others look at their own.
 pub async fn of_customer(cx: &Cx, named: Option<&str>) -> Result<Vec<(Quota, Forecast)>> {
-    let customer = match named {
-        Some(named) if cx.actor.has(Permission::CustomersRead) => named.to_owned(),
-        _ => usage::acting_for(cx, named)?,
-    };
+    let customer = usage::reading_of(cx, named)?;
     let quotas = usage::quotas(cx, &customer).await?;
     let account = cx.app.customers.get(cx, &customer).await?;
     let look = |quota: Quota| {

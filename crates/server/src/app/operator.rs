@@ -5,7 +5,6 @@ use domain::id::TenantId;
 use domain::money::Currency;
 use domain::permission::Role;
 use domain::tenant::{Mode, check_slug};
-use domain::time::Zone;
 use serde_json::{Value, json};
 use store::db::{Db, Tx};
 use store::gate::Idempotency;
@@ -124,12 +123,10 @@ fn checked(new: &NewTenant, id: &TenantId, cx: &Cx) -> Result<TenantRow> {
         );
         return Err(Error::field("/currency", detail));
     }
-    let timezone = new.timezone.as_deref().unwrap_or("UTC");
-    Zone::parse(timezone).map_err(|_| Error::field("/timezone", "use an IANA name such as Europe/Berlin, or UTC"))?;
     Ok(TenantRow {
         mode: new.mode.name().to_owned(),
         currency: currency.code().to_owned(),
-        timezone: timezone.to_owned(),
+        timezone: setting::zone_name(new.timezone.as_deref().unwrap_or("UTC"))?,
         ..blank_tenant(id.clone(), &new.slug, &name, cx.now)
     })
 }

@@ -2,7 +2,7 @@
 
 use domain::event::{Audience, Event, Facts, Kind};
 use domain::id::{CustomerId, PlanId, PriceId};
-use domain::money::{Currency, Money};
+use domain::money::{Currency, Money, MoneyError};
 use domain::plan::Applies;
 use domain::revenue::Interval;
 use serde_json::json;
@@ -11,6 +11,7 @@ use store::gate::Idempotency;
 use store::price::VersionRow;
 
 use super::plan::{self, Publication};
+use super::revision::Expected;
 use super::{audit, creation, provider};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Error, Result};
@@ -41,16 +42,19 @@ pub fn amount(row: &VersionRow) -> Result<Money> {
 
 /// Checks an amount that somebody wrote.
 pub fn checked(text: &str, currency: Currency, pointer: &str) -> Result<i64> {
+    let beyond = || {
+        let most = Money::new(PRICE_MINOR_MAX, currency);
+        Error::field(pointer, format!("use an amount from 0 to {most}"))
+    };
     let money = Money::parse(text, currency).map_err(|why| {
+        if why == MoneyError::Overflow {
+            return beyond();
+        }
         let digits = currency.digits();
         let places = if digits == 0 { "no decimals".to_owned() } else { format!("at most {digits} decimals") };
         Error::field(pointer, format!("{why}; {} has {places}", currency.code()))
     })?;
-    if !(0..=PRICE_MINOR_MAX).contains(&money.minor) {
-        let most = Money::new(PRICE_MINOR_MAX, currency);
-        return Err(Error::field(pointer, format!("use an amount from 0 to {most}")));
-    }
-    Ok(money.minor)
+    if (0..=PRICE_MINOR_MAX).contains(&money.minor) { Ok(money.minor) } else { Err(beyond()) }
 }
 
 /// A price that somebody sets.
@@ -84,8 +88,13 @@ pub enum Made {
     There,
 }
 
-/// Sets a price. Answers the version that is sold now.
-pub async fn create(cx: &Cx, slug: &str, new: &NewPrice, identity: Option<&Idempotency>) -> Result<(VersionRow, Made)> {
+/// Sets a price, which is an edit of its plan. Answers the version that is sold now.
+pub async fn create(
+    cx: &Cx,
+    (slug, expected): (&str, &Expected),
+    new: &NewPrice,
+    identity: Option<&Idempotency>,
+) -> Result<(VersionRow, Made)> {
     let cx = &plan::fresh(cx).await?;
     let currency = Currency::parse(&new.currency).map_err(|why| Error::field("/currency", why.to_string()))?;
     let minor = checked(&new.amount, currency, "/amount")?;
@@ -103,6 +112,7 @@ pub async fn create(cx: &Cx, slug: &str, new: &NewPrice, identity: Option<&Idemp
         return Ok((row.ok_or_else(|| Error::internal("a price was made and is gone"))?, Made::Before));
     }
     let before = plan::lock(&mut tx, cx, slug).await?;
+    expected.check(cx, before.row.revision)?;
     let slot = Slot { plan: before.row.id(), interval: new.interval, currency, customer };
     let at = (slot.interval.name(), slot.currency.code());
     let there = store::price::current(&mut tx, cx.tenant.id(), &slot.plan, at, slot.customer.as_ref()).await?;

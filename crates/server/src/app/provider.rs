@@ -104,7 +104,7 @@ pub async fn sync(cx: &Cx, payload: &str) -> Result<Option<Timestamp>> {
     let Ok(provider) = named(cx, Some(&target.provider)) else { return Ok(None) };
     let price = PriceId::stored(target.price.as_str());
     match bring(cx, &*provider, &price).await {
-        Ok(Brought::Done(_)) => Ok(None),
+        Ok(Brought::Done(_) | Brought::Nothing) => Ok(None),
         Ok(Brought::Later(at)) => Ok(Some(at)),
         // A refused price waits for somebody to try it again; one that is to end is tried until it has.
         Err(error) if error.code == Code::ProviderRefused => {
@@ -121,6 +121,8 @@ enum Brought {
     Done(ProviderPriceRow),
     /// Open approvals still need the old plan.
     Later(Timestamp),
+    /// The provider never was to know it, and does not.
+    Nothing,
 }
 
 /// The provider's id of a price version that is sold: made now if the job has not come to it yet.
@@ -135,6 +137,7 @@ pub async fn ensure(cx: &Cx, provider: &dyn PaymentProvider, price: &PriceId) ->
         None => match bring(cx, provider, price).await {
             Ok(Brought::Done(row)) => row,
             Ok(Brought::Later(_)) => return Err(pending("it is being given up")),
+            Ok(Brought::Nothing) => return Err(pending("it is not sold any more")),
             Err(error) if error.code == Code::ProviderRefused => return Err(pending(&error.detail)),
             Err(error) => return Err(error),
         },
@@ -152,10 +155,11 @@ async fn bring(cx: &Cx, provider: &dyn PaymentProvider, price: &PriceId) -> Resu
     let alone = store::provider::lease(&mut tx, tenant, place, (now, now.plus_seconds(LEASE_SECONDS))).await?;
     let row = store::provider::find(&mut tx, tenant, place).await?;
     tx.commit().await?;
-    let row = row.filter(|_| alone).ok_or_else(|| {
-        Error::new(Code::ProviderSyncPending, "The payment provider is being told of this price; try again shortly.")
-            .retry_after(2)
-    })?;
+    let Some(row) = row else { return Ok(Brought::Nothing) };
+    if !alone {
+        let detail = "The payment provider is being told of this price; try again shortly.";
+        return Err(Error::new(Code::ProviderSyncPending, detail).retry_after(2));
+    }
     let (called, was) = (call(cx, provider, price, &row).await, row.state);
     let mut tx = cx.app.db.begin().await?;
     let later = match &called {
@@ -211,7 +215,8 @@ async fn call(
 ) -> Result<Called, Failure> {
     let away = |error: Error| Failure::Away(error.to_string());
     match row.state.as_str() {
-        "pending" => {
+        // It may have ended since it was to be made.
+        "pending" if is_sold(cx, price).await.map_err(away)? => {
             // An earlier try may have come so far and no further.
             if let Some(made) = provider.find_plan(price.as_str()).await? {
                 return Ok(Called::Made(made.id));
@@ -219,7 +224,7 @@ async fn call(
             let plan = new_plan(cx, price).await.map_err(away)?;
             Ok(Called::Made(provider.create_plan(&plan).await?.id))
         }
-        "retiring" => {
+        "pending" | "retiring" => {
             let place = (provider.name(), price);
             let open = store::checkout::open_until(&cx.app.db, cx.tenant.id(), place, cx.tenant_now()).await;
             if let Some(until) = open.map_err(|error| Failure::Away(error.to_string()))? {
@@ -232,6 +237,12 @@ async fn call(
         }
         _ => Ok(Called::Nothing),
     }
+}
+
+/// Whether new subscriptions pay a price version, and pay something.
+async fn is_sold(cx: &Cx, price: &PriceId) -> Result<bool> {
+    let row = store::price::find(&cx.app.db, cx.tenant.id(), price.as_str()).await?;
+    Ok(row.is_some_and(|row| row.active && row.amount_minor > 0))
 }
 
 async fn new_plan(cx: &Cx, price: &PriceId) -> Result<NewPlan> {

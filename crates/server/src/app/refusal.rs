@@ -24,7 +24,8 @@ pub const fn rank(barred: &Barred) -> u8 {
 
 /// A feature that the tenant does not have.
 pub fn unknown_feature(cx: &Cx, feature: &FeatureKey) -> Error {
-    let known: Vec<_> = cx.tenant.catalog.features.keys().map(FeatureKey::as_str).collect();
+    let offered = cx.tenant.catalog.features.values().filter(|feature| !feature.archived);
+    let known: Vec<_> = offered.map(|feature| feature.key.as_str()).collect();
     Error::new(Code::UnknownFeature, format!("`{feature}` is not among this tenant's features: {}.", known.join(", ")))
 }
 

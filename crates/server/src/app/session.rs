@@ -4,10 +4,10 @@ use domain::id::{CustomerId, SessionId, TenantId, UserId};
 use domain::permission::{Permission, Role};
 use domain::time::Timestamp;
 use store::db::Tx;
-use store::user::{SessionRow, UserRow};
+use store::user::{FailureRow, SessionRow, UserRow};
 
 use super::cache::Believed;
-use super::{customer, seal};
+use super::{customer, key, seal};
 use crate::cx::{Actor, App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -22,6 +22,11 @@ const SESSIONS_MAX: usize = 50_000;
 const FREE_FAILURES: i64 = 5;
 /// The longest wait between sign-ins of an address, in seconds.
 const WAIT_SECONDS_MAX: i64 = 900;
+/// Registrations from one network address, without an hour of rest between them, before each further one has to wait.
+const FREE_REGISTRATIONS: i64 = 100;
+const REGISTRATIONS_FORGOTTEN_SECONDS: i64 = 3_600;
+/// The longest wait between registrations, in seconds; short, because a whole company may share its address.
+const REGISTRATION_WAIT_SECONDS_MAX: i64 = 60;
 
 /// Sessions in memory: by the credential's hash, who it stands for.
 pub struct Sessions(Believed<(TenantId, Actor, Timestamp)>);
@@ -57,6 +62,7 @@ pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>
     let email = address(email)?;
     let new = customer::NewCustomer { email: Some(email.clone()), name, ..Default::default() };
     let new = customer::checked(new)?;
+    admit_registration(cx).await?;
     let hash = cx.app.passwords.hash(password).await?;
     if store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await?.is_some() {
         // The owner of the address is told by mail once mails are sent; the caller learns nothing.
@@ -64,6 +70,7 @@ pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>
     }
     let mut tx = cx.app.db.begin().await?;
     let row = customer::insert(&mut tx, cx, &new).await?;
+    customer::audited(&mut tx, cx, &row, None).await?;
     let user = UserRow {
         user_id: UserId::from_bits(id_bits()).to_string(),
         email,
@@ -124,12 +131,36 @@ pub async fn login(cx: &Cx, email: &str, password: &str, cookie: bool) -> Result
     Ok(signed_in)
 }
 
+/// Counts a registration from the caller's network address, and lets it go on or says when it may.
+async fn admit_registration(cx: &Cx) -> Result<()> {
+    // No e-mail address has a blank, so that the two kinds of count never meet.
+    let name = format!("registering from {}", cx.origin);
+    let counted = store::user::failures(&cx.app.db, cx.tenant.id(), &name).await?;
+    let forgotten =
+        |row: &FailureRow| Timestamp::from_micros(row.last_at).plus_seconds(REGISTRATIONS_FORGOTTEN_SECONDS) <= cx.now;
+    let mut tx = cx.app.db.begin().await?;
+    match counted {
+        Some(row) if forgotten(&row) => store::user::clear_failures(&mut tx, cx.tenant.id(), &name).await?,
+        Some(row) => wait(cx, &row, (FREE_REGISTRATIONS, REGISTRATION_WAIT_SECONDS_MAX))?,
+        None => {}
+    }
+    store::user::add_failure(&mut tx, cx.tenant.id(), &name, cx.now).await?;
+    Ok(tx.commit().await?)
+}
+
 async fn wait_after_failures(cx: &Cx, email: &str) -> Result<()> {
-    let Some(failed) = store::user::failures(&cx.app.db, cx.tenant.id(), email).await? else { return Ok(()) };
-    let beyond = u32::try_from((failed.failures - FREE_FAILURES).clamp(-1, 20)).ok();
+    match store::user::failures(&cx.app.db, cx.tenant.id(), email).await? {
+        Some(failed) => wait(cx, &failed, (FREE_FAILURES, WAIT_SECONDS_MAX)),
+        None => Ok(()),
+    }
+}
+
+/// Makes each attempt after the first `free` wait twice as long as the one before, up to a limit.
+fn wait(cx: &Cx, counted: &FailureRow, (free, seconds_max): (i64, i64)) -> Result<()> {
+    let beyond = u32::try_from((counted.failures - free).clamp(-1, 20)).ok();
     let Some(beyond) = beyond else { return Ok(()) };
-    let wait = 2_i64.saturating_pow(beyond).min(WAIT_SECONDS_MAX);
-    let until = Timestamp::from_micros(failed.last_at).plus_seconds(wait);
+    let wait = 2_i64.saturating_pow(beyond).min(seconds_max);
+    let until = Timestamp::from_micros(counted.last_at).plus_seconds(wait);
     let left = cx.now.seconds_until(until);
     if left == 0 {
         return Ok(());
@@ -233,7 +264,9 @@ pub async fn of_token(app: &App, tenant: &TenantId, actor: &Actor, now: Timestam
     if let Actor::Viewer { by, session, .. } = actor {
         return Ok(still_views(app, tenant, (by, session), now).await?.then(|| actor.clone()));
     }
-    let Actor::User { session, .. } = actor else { return Ok(Some(actor.clone())) };
+    let Actor::User { session, .. } = actor else {
+        return Ok(key::still_mints(app, tenant, actor, now).await?.then(|| actor.clone()));
+    };
     let name = format!("{tenant}/{session}");
     if let Some((_, actor, until)) = app.sessions.0.get(&name, now) {
         return Ok((now < until).then_some(actor));

@@ -127,6 +127,13 @@ async fn write(
     current(cx).await
 }
 
+/// The name of a time zone that somebody wrote, as the IANA database spells it.
+pub fn zone_name(text: &str) -> Result<String> {
+    let zone = Zone::parse(text);
+    let zone = zone.map_err(|_| Error::field("/timezone", "use an IANA name such as Europe/Berlin, or UTC"))?;
+    Ok(zone.name().to_owned())
+}
+
 /// The row with the changes in it, each checked.
 async fn changed(tx: &mut Tx, cx: &Cx, before: &TenantRow, edit: SettingsEdit) -> Result<TenantRow> {
     let mut row = before.clone();
@@ -137,9 +144,7 @@ async fn changed(tx: &mut Tx, cx: &Cx, before: &TenantRow, edit: SettingsEdit) -
         row.currency = currency_of(tx, cx, &currency).await?;
     }
     if let Some(timezone) = edit.timezone {
-        Zone::parse(&timezone)
-            .map_err(|_| Error::field("/timezone", "use an IANA name such as Europe/Berlin, or UTC"))?;
-        row.timezone = timezone;
+        row.timezone = zone_name(&timezone)?;
     }
     let zone_was =
         (row.timezone != before.timezone).then(|| KeptZone { zone: before.timezone.clone(), until: cx.tenant_now() });

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use domain::id::{CustomerId, SessionId, TenantId, UserId};
+use domain::id::{CustomerId, KeyId, SessionId, TenantId, UserId};
 use domain::permission::{Role, Scope};
 use domain::time::Timestamp;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -59,6 +59,9 @@ struct Claims {
     /// In a ticket: when the token ends that it was made with, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<i64>,
+    /// The API key that minted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<KeyId>,
 }
 
 /// A token that was checked.
@@ -143,7 +146,8 @@ impl Tokens {
                 cus: customer.clone(),
                 ..blank(tenant, user.as_str(), now, TICKET_SECONDS)
             },
-            Actor::Browser { customer, scopes, until } => Claims {
+            Actor::Browser { customer, scopes, until, key } => Claims {
+                key: key.clone(),
                 end: Some(until.as_micros().div_euclid(1_000_000)),
                 cus: Some(customer.clone()),
                 scopes: scopes.to_vec(),
@@ -167,15 +171,16 @@ impl Tokens {
         (spent.is_ok() && first).then_some(verified)
     }
 
-    /// A token for a browser of the integrator's, bound to one customer.
+    /// A token for a browser of the integrator's, bound to one customer, and to the key that asks for it.
     pub fn for_browser(
         &self,
-        tenant: &TenantId,
+        (tenant, actor): (&TenantId, &Actor),
         customer: &CustomerId,
         (scopes, origin): (Vec<Scope>, Option<String>),
         (now, seconds): (Timestamp, i64),
     ) -> Result<String> {
         let claims = Claims {
+            key: actor.key().cloned(),
             cus: Some(customer.clone()),
             scopes,
             origin,
@@ -242,6 +247,7 @@ fn blank(tenant: &TenantId, subject: &str, now: Timestamp, seconds: i64) -> Clai
         origin: None,
         by: None,
         end: None,
+        key: None,
     }
 }
 
@@ -263,7 +269,7 @@ fn read(claims: Claims) -> Option<Verified> {
         },
         (None, None) if claims.by.is_none() => {
             let until = claims.end.map_or(expires_at, |end| Timestamp::EPOCH.plus_seconds(end));
-            Actor::Browser { customer: claims.cus?, scopes: claims.scopes.into(), until }
+            Actor::Browser { customer: claims.cus?, scopes: claims.scopes.into(), until, key: claims.key }
         }
         _ => return None,
     };

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use domain::entitlement::{Barred, Entitlement, resolve_or_nothing};
 use domain::id::{CustomerId, EventId, FeatureKey, ReservationId};
+use domain::permission::Permission;
 use domain::quota::Quota;
 use domain::reservation::{State, TTL_SECONDS_MAX, first_unreserved};
 use domain::time::{Period, Timestamp};
 use domain::usage::AMOUNT_MAX;
 use store::gate::{Answer, Command, Done, Held, Idempotency, Item, Operation};
 
-use super::customer::{self, Account};
+use super::customer::Account;
 use super::{fail_open, refusal};
 use crate::cx::{Actor, Cx, id_bits};
 use crate::error::{Code, Error, Result};
@@ -220,7 +221,7 @@ pub async fn reverse(cx: &Cx, event: &EventId) -> Result<Done> {
     .await
 }
 
-/// The quotas of a customer.
+/// The quotas of a customer, except for what is not offered any more.
 pub async fn quotas(cx: &Cx, customer: &str) -> Result<Vec<Quota>> {
     let done =
         submit(cx, customer, &Action::default(), |cx, account| Ok(Command::Read(account.entitlements(cx)))).await?;
@@ -233,7 +234,10 @@ pub fn acting_for(cx: &Cx, named: Option<&str>) -> Result<String> {
     match (cx.actor.own_customer(), named) {
         (Some(own), None) => Ok(own.to_string()),
         (Some(own), Some(named)) if named == own.as_str() => Ok(own.to_string()),
-        (Some(_), Some(_)) => Err(customer::unknown()),
+        (Some(_), Some(_)) => Err(Error::new(
+            Code::UnknownCustomer,
+            "You act for your own customer; leave `customer` out. Only an API key names another.",
+        )),
         (None, Some(named)) if matches!(cx.actor, Actor::Key { .. } | Actor::System) => Ok(named.to_owned()),
         (None, Some(_)) => Err(Error::new(Code::Forbidden, "Only an API key may name a customer.")),
         (None, None) if matches!(cx.actor, Actor::User { .. }) => Err(Error::new(
@@ -241,6 +245,14 @@ pub fn acting_for(cx: &Cx, named: Option<&str>) -> Result<String> {
             "This account is no customer and has no plan of its own; sign in as a customer's user, or name one with an API key.",
         )),
         (None, None) => Err(Error::field("/customer", "name the customer by its id or externalId")),
+    }
+}
+
+/// The customer whose figures a call reads: who may see every customer may name one, too.
+pub fn reading_of(cx: &Cx, named: Option<&str>) -> Result<String> {
+    match named {
+        Some(named) if cx.actor.has(Permission::CustomersRead) => Ok(named.to_owned()),
+        _ => acting_for(cx, named),
     }
 }
 

@@ -96,7 +96,7 @@ impl RunBody {
         (RunForm = "multipart/form-data"))),
     responses((status = 200, description = "The answer; with `Accept: text/event-stream` the events, of which `done` has it.",
             content((RunBody = "application/json"), (RunEvent = "text/event-stream"))), (status = 402, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 422, body = Problem), (status = 429, body = Problem), (status = 502, body = Problem), (status = 503, body = Problem)))]
+        (status = 422, body = Problem), (status = 429, body = Problem), (status = 500, body = Problem, description = "The component does not work; tell an admin."), (status = 502, body = Problem), (status = 503, body = Problem)))]
 pub async fn run(
     cx: Authed<AiRun>,
     Path((component, action)): Path<(String, String)>,

@@ -344,9 +344,13 @@ pub async fn still_here(cx: &Cx) -> Option<Actor> {
     if tenant.is_ok_and(|tenant| tenant.row.suspended) {
         return None;
     }
+    let key_is_good = match cx.actor.key() {
+        Some(key) => key::is_good(cx, key).await.unwrap_or(false),
+        None => true,
+    };
     let good = match &cx.actor {
-        Actor::Key { key, .. } => key::is_good(cx, key).await.unwrap_or(false),
-        Actor::Browser { until, .. } => now() < *until,
+        Actor::Key { .. } => key_is_good,
+        Actor::Browser { until, .. } => key_is_good && now() < *until,
         // What somebody who works for the tenant may see holds at once; only users of customers are believed for a while.
         Actor::User { role, .. } if *role > Role::User => {
             return session::as_of_now(&cx.app, cx.tenant.id(), &cx.actor, now()).await.ok().flatten();

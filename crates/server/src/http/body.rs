@@ -122,7 +122,9 @@ fn require_json(headers: &header::HeaderMap) -> Result<(), Failed> {
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
     match serde_json::from_slice(bytes) {
         Ok(value) => Ok(value),
-        Err(error) if error.is_data() || lacks_word(&error, bytes) => {
+        Err(error)
+            if error.is_data() || lacks_word(&error, bytes) || error.to_string().starts_with(words::OUT_OF_RANGE) =>
+        {
             let Fault { pointer, detail } = words::fault::<T, _>(&mut serde_json::Deserializer::from_slice(bytes));
             Err(Error::field(pointer, detail).into())
         }

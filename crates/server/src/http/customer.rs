@@ -19,7 +19,7 @@ use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
 use crate::app::customer::{self, NewCustomer};
 use crate::app::token::BROWSER_SECONDS_MAX;
-use crate::app::usage::acting_for;
+use crate::app::usage::reading_of;
 use crate::cx::Cx;
 use crate::error::Error;
 
@@ -100,9 +100,8 @@ pub struct TokenBody {
     #[schema(example = "acme-42")]
     customer: String,
     /// Of `usage:read`, `usage:write`, `ai:run`; the first by default.
-    #[schema(value_type = Vec<super::names::ScopeName>, example = json!(["usage:read", "ai:run"]))]
-    #[serde(default)]
-    scopes: Vec<Scope>,
+    #[schema(value_type = Vec<super::names::ScopeName>, required = false, example = json!(["usage:read", "ai:run"]))]
+    scopes: Option<Vec<Scope>>,
     /// The one web origin that may use it.
     #[schema(example = "https://app.example.com")]
     origin: Option<String>,
@@ -135,7 +134,7 @@ fn is_origin(text: &str) -> bool {
     plain && parsed.is_some_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
 }
 
-/// Mint a short-lived token for a browser, bound to one customer.
+/// Mint a short-lived token for a browser, bound to one customer. It ends with the key that minted it.
 #[utoipa::path(post, path = "/api/tokens", operation_id = "mintToken", tag = "customers", request_body = TokenBody,
     responses((status = 201, body = MintedBody), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn mint(cx: Authed<TokensMint>, Body(body): Body<TokenBody>) -> Result<Response, Failed> {
@@ -143,8 +142,12 @@ pub async fn mint(cx: Authed<TokensMint>, Body(body): Body<TokenBody>) -> Result
     if !(1..=BROWSER_SECONDS_MAX).contains(&seconds) {
         return Err(Error::field("/ttlSeconds", format!("use 1 to {BROWSER_SECONDS_MAX} seconds")).into());
     }
-    let scopes = if body.scopes.is_empty() { vec![Scope::UsageRead] } else { body.scopes };
+    let scopes = body.scopes.unwrap_or_else(|| vec![Scope::UsageRead]);
     let for_browsers = [Scope::UsageRead, Scope::UsageWrite, Scope::AiRun];
+    if scopes.is_empty() {
+        let known = for_browsers.map(Scope::name).join(", ");
+        return Err(Error::field("/scopes", format!("name at least one of {known}, or leave it out")).into());
+    }
     if let Some(wrong) = scopes.iter().find(|scope| !for_browsers.contains(scope)) {
         return Err(Error::field("/scopes", format!("`{}` is not for browsers", wrong.name())).into());
     }
@@ -152,7 +155,8 @@ pub async fn mint(cx: Authed<TokensMint>, Body(body): Body<TokenBody>) -> Result
         return Err(Error::field("/origin", "write an origin as browsers do, such as https://app.example.com").into());
     }
     let customer = CustomerId::stored(customer::get(&cx, &body.customer).await?.customer_id);
-    let token = cx.app.tokens.for_browser(cx.tenant.id(), &customer, (scopes, body.origin), (cx.now, seconds))?;
+    let caller = (cx.tenant.id(), &cx.actor);
+    let token = cx.app.tokens.for_browser(caller, &customer, (scopes, body.origin), (cx.now, seconds))?;
     let body = MintedBody { token, expires_in: seconds, customer: customer.to_string() };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
@@ -238,7 +242,7 @@ pub async fn subscription(
     cx: Authed<UsageRead>,
     Query(query): Query<super::usage::CustomerQuery>,
 ) -> Result<Json<SubscriptionAnswer>, Failed> {
-    let name = acting_for(&cx, query.customer())?;
+    let name = reading_of(&cx, query.customer())?;
     let row = customer::get(&cx, &name).await?;
     let id = CustomerId::stored(row.customer_id.as_str());
     let Some(current) = crate::app::subscription::current(&cx, &id).await? else {
@@ -262,10 +266,10 @@ pub async fn subscription(
     Ok(Json(SubscriptionAnswer { subscription: Some(subscription), plan, suspended: row.suspended }))
 }
 
-/// A plan with what one of its versions grants, and the names of its catalog.
+/// A plan with what one of its versions grants, and the names of its catalog; what is archived is not offered.
 pub fn plan_body(catalog: &Catalog, plan: &Plan, granted: &BTreeMap<FeatureKey, PlanFeature>) -> PlanBody {
     let feature = |(key, granted): (&FeatureKey, &PlanFeature)| {
-        let feature = catalog.features.get(key)?;
+        let feature = catalog.features.get(key).filter(|feature| !feature.archived)?;
         Some(PlanFeatureBody {
             feature: key.clone(),
             name: feature.name.to_string(),

@@ -71,9 +71,12 @@ pub struct ImportBody {
     /// Subscriptions that were there, or had been; they stay as they are.
     #[schema(example = 0)]
     subscriptions_unchanged: i64,
-    /// Amounts of use to carry in; each is recorded once, however often it comes.
+    /// Amounts of use that were recorded; none in a dry run.
     #[schema(example = 40)]
     usage: i64,
+    /// Amounts of use that an earlier line had brought; each is recorded once, however often it comes.
+    #[schema(example = 0)]
+    usage_unchanged: i64,
     /// Lines that are wrong and were left out.
     #[schema(example = 1)]
     wrong: i64,
@@ -148,6 +151,7 @@ pub async fn get(cx: Authed<Import>, Path(id): Path<String>) -> Result<Json<Impo
         subscriptions_created: counts.subscriptions_created,
         subscriptions_unchanged: counts.subscriptions_unchanged,
         usage: counts.usage,
+        usage_unchanged: counts.usage_unchanged,
         wrong: counts.wrong,
         errors: errors.into_iter().map(wrong).collect(),
         created_at: Timestamp::from_micros(row.created_at),

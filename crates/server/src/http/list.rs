@@ -59,8 +59,23 @@ impl<F: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for List<F> {
         let pairs = parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let (own, filters): (Vec<&str>, Vec<&str>) =
             pairs.partition(|pair| PARAMETERS.contains(&pair.split('=').next().unwrap_or_default()));
-        Ok(Self(params::read(&own.join("&"))?, params::read(&filters.join("&"))?))
+        let filters =
+            params::read(&filters.join("&")).map_err(|Failed(error, quotas)| Failed(told_all(error), quotas))?;
+        Ok(Self(params::read(&own.join("&"))?, filters))
     }
+}
+
+/// A parameter that is not known is told with all that are: those of the list, and those that every list has.
+fn told_all(mut error: Error) -> Error {
+    let every = PARAMETERS.join(", ");
+    for detail in error.more.fields.iter_mut().map(|field| &mut field.detail).chain([&mut error.detail]) {
+        if detail.contains("leave it out; known here: ") {
+            *detail = format!("{detail}, {every}");
+        } else if detail.ends_with("leave it out") {
+            *detail = format!("{detail}; known here: {every}");
+        }
+    }
+    error
 }
 
 impl ListQuery {

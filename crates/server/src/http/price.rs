@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::auth::{Authed, CatalogRead, CatalogWrite};
 use super::body::Body;
 use super::decimal::Decimal;
+use super::etag::IfMatch;
 use super::list::{List, ListQuery, NoFilter, Page, cut};
 use super::names::IntervalName;
 use super::params::Path;
@@ -108,18 +109,20 @@ pub async fn list(
 }
 
 /// Set a price in any currency, or one customer's own. What it costs already is answered as it is (200 instead of 201).
+/// It edits the plan, whose `ETag` goes into `If-Match`.
 #[utoipa::path(post, path = "/api/admin/plans/{slug}/prices", operation_id = "createPrice", tag = "catalog", params(("slug" = String, Path, example = "starter")),
-    request_body = NewPriceBody, responses((status = 201, body = PriceVersionBody), (status = 200, body = PriceVersionBody), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    request_body = NewPriceBody, responses((status = 201, body = PriceVersionBody), (status = 200, body = PriceVersionBody), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem), (status = 428, body = Problem)))]
 pub async fn create(
     cx: Authed<CatalogWrite>,
     Path(slug): Path<String>,
+    IfMatch(expected): IfMatch,
     retry: Retry,
     Body(body): Body<NewPriceBody>,
 ) -> Result<Response, Failed> {
     let identity = retry.identity(&cx, &format!("prices of {slug}"), &body)?;
     let NewPriceBody { interval, currency, amount: Decimal(amount), customer } = body;
-    let (row, made) =
-        price::create(&cx, &slug, &NewPrice { interval, currency, amount, customer }, identity.as_ref()).await?;
+    let new = NewPrice { interval, currency, amount, customer };
+    let (row, made) = price::create(&cx, (&slug, &expected), &new, identity.as_ref()).await?;
     let status = if made == Made::There { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = (status, Json(PriceVersionBody::of(row)?)).into_response();
     mark_replay(&mut response, made == Made::Before);

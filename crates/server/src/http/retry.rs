@@ -1,13 +1,12 @@
 //! `Idempotency-Key`: what makes a retry the same request.
 
-use std::convert::Infallible;
-
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use serde::Serialize;
 use store::gate::Idempotency;
 
+use super::problem::Failed;
 use crate::app::idempotency;
 use crate::cx::Cx;
 use crate::error::Error;
@@ -16,10 +15,15 @@ use crate::error::Error;
 pub struct Retry(Option<HeaderValue>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Retry {
-    type Rejection = Infallible;
+    type Rejection = Failed;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.headers.get("idempotency-key").cloned()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failed> {
+        let mut keys = parts.headers.get_all("idempotency-key").iter();
+        match (keys.next(), keys.next()) {
+            (key, None) => Ok(Self(key.cloned())),
+            // Which of them a retry would name is anybody's guess.
+            (_, Some(_)) => Err(Error::field("", "Idempotency-Key: send one, not several").into()),
+        }
     }
 }
 

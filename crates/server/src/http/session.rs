@@ -184,7 +184,7 @@ fn set_cookie(headers: &mut HeaderMap, cx: &Cx, value: &str, seconds: i64) {
 
 /// Register. The answer is the same whether or not the address is known.
 #[utoipa::path(post, path = "/api/auth/register", operation_id = "register", security(()), tag = "auth", request_body = RegisterBody,
-    responses((status = 201, body = Registered, description = "Registered; sign in next."), (status = 422, body = Problem)))]
+    responses((status = 201, body = Registered, description = "Registered; sign in next."), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn register(Visitor(cx): Visitor, Body(body): Body<RegisterBody>) -> Result<Response, Failed> {
     session::register(&cx, &body.email, &body.password, body.name).await?;
     Ok((StatusCode::CREATED, Json(Registered { registered: true })).into_response())

@@ -390,7 +390,7 @@ impl CustomerQuery {
 #[utoipa::path(get, path = "/api/usage", operation_id = "getUsage", tag = "usage", params(CustomerQuery),
     responses((status = 200, body = BTreeMap<String, super::wire::QuotaBody>), (status = 404, body = Problem)))]
 pub async fn read(cx: Authed<UsageRead>, Query(query): Query<CustomerQuery>) -> Result<Json<QuotaMap>, Failed> {
-    let customer = usage::acting_for(&cx, query.customer.as_deref())?;
+    let customer = usage::reading_of(&cx, query.customer.as_deref())?;
     let quotas = usage::quotas(&cx, &customer).await?;
     Ok(Json(quota_map(&quotas, &cx.tenant.catalog)))
 }

@@ -268,8 +268,8 @@ fn the_kill_switch_and_the_archive_stop_the_very_next_call_and_nothing_is_charge
         assert_eq!(server.quota(&near, "invoice_ocr").await["used"], 89);
         assert!(server.stop().success());
         let audited = Server::audited(&database, folder.path(), "invoice_ocr").await;
-        let (changed, archived) = ("component.changed", "component.archived");
-        assert_eq!(audited, [changed, changed, archived, changed]);
+        let (changed, archived, counter) = ("component.changed", "component.archived", "feature.updated");
+        assert_eq!(audited, [changed, changed, archived, counter, changed, counter]);
         let before = "SELECT before || after FROM audit_entry WHERE target = 'invoice_ocr' ORDER BY audit_id LIMIT 1";
         assert_eq!(texts(&database, folder.path(), before).await, [r#"{"active":true}{"active":false}"#]);
     });

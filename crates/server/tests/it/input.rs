@@ -11,7 +11,7 @@ const WRONG: [(&str, u16, &str, Option<&str>); 36] = [
     (r#"{"items":[{"feature":"invoice_ocr","amount":1.5}]}"#, 422, "invalid-input", Some("/items/0/amount")),
     (r#"{"items":[{"feature":"invoice_ocr","amount":1.0}]}"#, 422, "invalid-input", Some("/items/0/amount")),
     (r#"{"items":[{"feature":"invoice_ocr","amount":1e2}]}"#, 422, "invalid-input", Some("/items/0/amount")),
-    (r#"{"items":[{"feature":"invoice_ocr","amount":1e400}]}"#, 400, "malformed-json", None),
+    (r#"{"items":[{"feature":"invoice_ocr","amount":1e400}]}"#, 422, "invalid-input", Some("/items/0/amount")),
     (
         r#"{"items":[{"feature":"invoice_ocr","amount":9223372036854775807}]}"#,
         422,

@@ -31,6 +31,7 @@ mod import;
 mod input;
 mod key;
 mod member;
+mod mended;
 mod model_price;
 mod nodes;
 mod openapi;

@@ -30,7 +30,7 @@ fn settings_are_checked_kept_and_edited_without_losing_another_edit() {
             "thresholds": { "warning": 80, "critical": 90 }, "defaultPlan": null, "retention": { "decisionDays": 35 } });
         assert_eq!(before.body, wanted);
         let tag = before.header("etag").expect("a tag").to_owned();
-        let edit = json!({ "name": " Hali ", "timezone": "Europe/Vienna", "locale": "de-AT", "supportEmail": "Help@hali.example",
+        let edit = json!({ "name": " Hali ", "timezone": "europe/vienna", "locale": "de-AT", "supportEmail": "Help@hali.example",
             "salesEmail": "sales@hali.example", "thresholds": { "warning": 70 }, "defaultPlan": "starter",
             "retention": { "decisionDays": 90 }, "currency": "USD" });
         let edited = patch_if(&server, SETTINGS, &admin, &tag, edit).await;

@@ -18,7 +18,7 @@ impl SmallDisk {
     /// None where it cannot be made.
     fn mount(folder: &Path) -> Option<Self> {
         let mut mount = Command::new("mount");
-        let made = mount.args(["-t", "tmpfs", "-o", "size=24m", "torture"]).arg(folder).output().ok()?;
+        let made = mount.args(["-t", "tmpfs", "-o", "size=48m", "torture"]).arg(folder).output().ok()?;
         if !made.status.success() {
             println!("left out, no tmpfs can be mounted: {}", String::from_utf8_lossy(&made.stderr).trim());
             return None;

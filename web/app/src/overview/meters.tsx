@@ -27,7 +27,8 @@ function Content({ usage, plan }: { usage: Usage; plan: Plan | null }) {
       <Paper withBorder p="lg" className="surface">
         <Text fw={600}>No meters yet</Text>
         <Text size="sm" c="dimmed">
-          Your plan counts nothing so far. What it includes is shown in the{" "}
+          {plan ? "Your plan counts nothing so far." : "You have no plan yet, so nothing is counted."} What there is to
+          try stands in the{" "}
           <Anchor component={Link} to="/playground" size="sm" underline="always">
             playground
           </Anchor>

@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::id::{CustomerId, EventId, FeatureKey, ReservationId};
 use domain::quota::Quota;
 use domain::reservation::State;
-use providers::llm::{Answer, Failure, FailureKind, Piece};
+use providers::llm::{Answer, Call, Failure, FailureKind, Piece};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::gate::{Done, Held};
@@ -148,7 +148,16 @@ async fn attempt(cx: &Cx, request: &Request, updates: Option<mpsc::Sender<Update
         Hold::Before(outcome) => return Ok(Attempt::Done(outcome)),
         Hold::Moved => return Ok(Attempt::Moved(updates)),
     };
-    let outcome = call.upstream(&held.1, updates).await;
+    let timeout = (&*cx.request_id, CALL_TIMEOUT);
+    let asked = match prompt::call(component, action, &request.input, timeout) {
+        Ok(asked) => asked,
+        Err(error) => {
+            // Nobody has been asked, so nobody pays, whatever the component's rule is.
+            usage::release_held(cx, &held.0, &held.1).await?;
+            return Err(error);
+        }
+    };
+    let outcome = call.upstream(&held.1, &asked, updates).await;
     call.conclude(held, outcome).await.map(|outcome| Attempt::Done(Box::new(outcome)))
 }
 
@@ -252,12 +261,16 @@ impl Prepared<'_> {
         Ok(Outcome { id: done.event, quotas: self.ordered(done.quotas), kept, replayed: true })
     }
 
-    async fn upstream(&self, held: &Held, updates: Option<mpsc::Sender<Update>>) -> Result<Answer, Failure> {
+    async fn upstream(
+        &self,
+        held: &Held,
+        asked: &Call,
+        updates: Option<mpsc::Sender<Update>>,
+    ) -> Result<Answer, Failure> {
         let Self { cx, component, .. } = self;
         let upstream = cx.tenant.upstreams.get(&component.upstream).ok_or_else(|| {
             Failure::new(FailureKind::Credentials, format!("the upstream `{}` is not set up", component.upstream))
         })?;
-        let call = prompt::call(component, self.action, &self.request.input, (&cx.request_id, CALL_TIMEOUT))?;
         if let Some(updates) = &updates {
             let started = Started {
                 reservation: held.id.clone(),
@@ -278,7 +291,7 @@ impl Prepared<'_> {
             // Dropping the fragments tells the upstream that nobody reads them.
             drop(fragments);
         };
-        let (answer, ()) = tokio::join!(upstream.run(&call, pieces), forward);
+        let (answer, ()) = tokio::join!(upstream.run(asked, pieces), forward);
         answer
     }
 

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::catalog::{Feature, FeatureKind};
 use domain::id::{FeatureKey, KEY_CHARS_MAX};
 use domain::usage::AMOUNT_MAX;
+use jsonschema::error::ValidationErrorKind;
 use minijinja::ErrorKind;
 use serde_json::{Map, Value};
 
-use super::{Action, Definition, FIELD_ERRORS_MAX, prompt, refuse, shorten};
+use super::{Action, Definition, FIELD_ERRORS_MAX, prompt, refuse, shorten, words};
 use crate::app::tenant::Tenant;
 use crate::error::{FieldError, Result};
 use crate::limits::{ITEMS_MAX, TEXT_CHARS_MAX};
@@ -75,13 +76,16 @@ pub fn definition(around: &Around<'_>, key: &FeatureKey, definition: &Definition
     faults.text("/name", &definition.name, (1, TEXT_CHARS_MAX));
     faults.text("/category", &definition.category, (1, KEY_CHARS_MAX));
     faults.prose("/description", &definition.description, DESCRIPTION_CHARS_MAX);
-    faults.text("/model", &definition.model, (1, TEXT_CHARS_MAX));
     if !(0..=AMOUNT_MAX).contains(&definition.base_token_cost) {
         faults.add("/baseTokenCost", format!("use a whole number from 0 to {AMOUNT_MAX}"));
     }
     if !around.upstreams.contains(definition.upstream.as_str()) {
         faults.add("/upstream", format!("name one of {}", around.known_upstreams()));
+    } else if definition.model.is_empty() {
+        faults.add("/model", format!("name the model to run it on, as `{}` calls it", definition.upstream));
     }
+    // Which models there are is up to the upstream, so that nothing is said about an absent one without it.
+    faults.text("/model", &definition.model, (0, TEXT_CHARS_MAX));
     features(&mut faults, around, key, definition);
     actions(&mut faults, &definition.actions);
     refuse(faults.0)
@@ -138,6 +142,9 @@ fn actions(faults: &mut Faults, actions: &[Action]) {
         faults.prose(&at("description"), &action.description, DESCRIPTION_CHARS_MAX);
         faults.prose(&at("system"), &action.system, PROMPT_CHARS_MAX);
         faults.prose(&at("template"), &action.template, PROMPT_CHARS_MAX);
+        if action.template.trim().is_empty() {
+            faults.add(at("template"), "write what the model is asked, such as {{ input.text }}");
+        }
         if !(1..=OUTPUT_TOKENS_MAX).contains(&action.max_output_tokens) {
             faults.add(at("maxOutputTokens"), format!("use a whole number from 1 to {OUTPUT_TOKENS_MAX}"));
         }
@@ -178,13 +185,17 @@ fn schemas(faults: &mut Faults, action: &Action, at: &impl Fn(&str) -> String) {
     if !action.sample.is_null()
         && let Some(error) = input.iter_errors(&action.sample).next()
     {
-        faults.add(at("sample") + error.instance_path().as_str(), told(&error));
+        let FieldError { pointer, detail } = words::told(&error, &action.input_schema);
+        faults.add(at("sample") + &pointer, detail);
         return;
     }
     template(faults, action, at("template"));
 }
 
 fn told(error: &jsonschema::ValidationError<'_>) -> String {
+    if matches!(error.kind(), ValidationErrorKind::Referencing(_)) {
+        return "each $ref leads to a place of the same schema, such as #/$defs/party".to_owned();
+    }
     shorten(&error.to_string())
 }
 
@@ -195,6 +206,9 @@ fn template(faults: &mut Faults, action: &Action, pointer: String) {
         Ok(read) => read,
         Err(error) => return faults.add(pointer, explained(&error)),
     };
+    if let Some(word) = elsewhere(&action.template) {
+        return faults.add(pointer, format!("leave `{word}` out: there are no other templates to read"));
+    }
     let globals: BTreeSet<_> = environment.globals().map(|(name, _)| name.to_owned()).collect();
     let used: BTreeSet<_> = read.undeclared_variables(true).into_iter().collect();
     let mut unknown = used.iter().filter(|name| !is_known(&action.input_schema, name, &globals)).peekable();
@@ -203,22 +217,37 @@ fn template(faults: &mut Faults, action: &Action, pointer: String) {
         let detail = format!("{} is not in the inputSchema; the input is called `input`", names.join(", "));
         return faults.add(pointer, detail);
     }
-    let filled = if action.sample.is_null() {
-        // Made up, so that only what no input can mend counts.
-        let made_up = made_up(&action.input_schema, DEPTH_MAX);
-        prompt::render(&action.template, &made_up).err().filter(|e| {
-            matches!(e.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction)
-        })
-    } else {
-        prompt::render(&action.template, &action.sample).err()
-    };
-    if let Some(error) = filled {
-        faults.add(pointer, explained(&error));
+    if !action.sample.is_null() {
+        if let Err(error) = prompt::render(&action.template, &action.sample) {
+            faults.add(pointer, explained(&error));
+        }
+        return;
+    }
+    let Err(error) = prompt::render(&action.template, &made_up(&action.input_schema, DEPTH_MAX)) else { return };
+    let why = explained(&error);
+    let no_input_mends =
+        [ErrorKind::UnknownFilter, ErrorKind::UnknownTest, ErrorKind::UnknownFunction, ErrorKind::OutOfFuel];
+    if no_input_mends.contains(&error.kind()) {
+        faults.add(pointer, why);
+    } else if error.kind() != ErrorKind::UndefinedError {
+        // What is merely missing in an input that is made up may well be there in a real one.
+        faults.add(pointer, format!("{why}; if it fits a real input, give the action one as its `sample`"));
     }
 }
 
+/// The first statement that reads another template. It may stand where a trial never comes by.
+fn elsewhere(template: &str) -> Option<&str> {
+    let tags = template.split("{%").skip(1).map(|tag| tag.trim_start_matches(['-', '+']).trim_start());
+    let mut words = tags.filter_map(|tag| tag.split(|c: char| !c.is_alphabetic()).next());
+    words.find(|word| ["include", "import", "extends", "from"].contains(word))
+}
+
 fn explained(error: &minijinja::Error) -> String {
-    let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let why = if error.kind() == ErrorKind::OutOfFuel {
+        format!("it takes more than {} steps", prompt::TEMPLATE_STEPS_MAX)
+    } else {
+        error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
+    };
     error.line().map_or_else(|| why.clone(), |line| format!("line {line}: {why}"))
 }
 
@@ -342,6 +371,16 @@ mod tests {
             ("{% if input.text %}", "line 1"),
             ("{{ input.text | shout }}", "shout"),
             ("{{ shout(input.text) }}", "`shout`"),
+            (" \n", "write what the model is asked"),
+            ("{% include 'nope' %}", "include"),
+            ("{% if input.text == 'x' %}{% include 'nope' %}{% endif %}", "include"),
+            ("{% extends 'nope' %}", "extends"),
+            ("{% from 'nope' import x %}", "from"),
+            ("{% for i in range(100000000) %}{{ i }}{% endfor %}", "sample"),
+            (
+                "{% for i in range(9999) %}{% for j in range(9999) %}{{ j }}{% endfor %}{% endfor %}",
+                "more than 1000000 steps",
+            ),
         ] {
             let found = wrong(action(bad, schema()));
             assert_eq!(found.len(), 1, "{bad}: {found:?}");
@@ -355,16 +394,17 @@ mod tests {
     #[test]
     fn schemas_and_samples_are_told_by_their_place() {
         let pointers = |action| wrong(action).into_iter().map(|(pointer, _)| pointer).collect::<Vec<_>>();
-        assert_eq!(pointers(action("", json!({ "type": "array" }))), ["/actions/0/inputSchema"]);
+        assert_eq!(pointers(action("x", json!({ "type": "array" }))), ["/actions/0/inputSchema"]);
         let bad = json!({ "type": "object", "properties": { "a": { "type": "nothing" } } });
-        assert_eq!(pointers(action("", bad)), ["/actions/0/inputSchema/properties/a/type"]);
+        assert_eq!(pointers(action("x", bad)), ["/actions/0/inputSchema/properties/a/type"]);
         let away = json!({ "type": "object", "$ref": "https://example.com/schema.json" });
-        assert_eq!(pointers(action("", away)).len(), 1, "nothing is fetched");
-        let sample = Action { sample: json!({ "text": 7 }), ..action("", schema()) };
+        let told = wrong(action("x", away));
+        assert!(matches!(told.as_slice(), [(_, detail)] if detail.contains("#/$defs")), "nothing is fetched: {told:?}");
+        let sample = Action { sample: json!({ "text": 7 }), ..action("x", schema()) };
         assert_eq!(pointers(sample), ["/actions/0/sample/text"]);
-        let prose = Action { output_schema: Some(json!({ "type": "string" })), ..action("", schema()) };
+        let prose = Action { output_schema: Some(json!({ "type": "string" })), ..action("x", schema()) };
         assert_eq!(pointers(prose), ["/actions/0/outputSchema"]);
-        let kinds = Action { accepts: vec!["json".into(), "sound".into()], ..action("", schema()) };
+        let kinds = Action { accepts: vec!["json".into(), "sound".into()], ..action("x", schema()) };
         assert_eq!(pointers(kinds), ["/actions/0/accepts/1"]);
     }
 }

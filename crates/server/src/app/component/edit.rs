@@ -16,7 +16,7 @@ use super::definition::Edit;
 use super::{ChargeRule, Definition, Draw, check};
 use crate::app::plan::{self, Publication};
 use crate::app::revision::Expected;
-use crate::app::{audit, creation};
+use crate::app::{audit, creation, feature};
 use crate::cx::Cx;
 use crate::error::{Code, Error, Result};
 
@@ -116,7 +116,7 @@ pub async fn create(cx: &Cx, new: New, identity: Option<&Idempotency>) -> Result
         drop(tx);
         return Ok((get(cx, &FeatureKey::stored(made)).await?, true));
     }
-    let definition = new.edit.applied(blank(cx, &new.key));
+    let definition = new.edit.clone().applied(blank(cx, &new.key, new.edit.upstream.as_deref()));
     check::definition(&check::Around::of(&cx.tenant), &new.key, &definition)?;
     let grants = grants(cx, &definition, &new.key, &new.grant)?;
     let rows = store::component::list(&mut tx, cx.tenant.id()).await?;
@@ -186,10 +186,11 @@ fn limit_of(granted: &PlanFeature) -> Option<i64> {
     (granted.limit_type != LimitType::Unlimited).then_some(granted.limit)
 }
 
-/// What a component is made of as long as nobody says otherwise.
-fn blank(cx: &Cx, key: &FeatureKey) -> Definition {
+/// What a component is made of as long as nobody says otherwise: on the upstream that was named, or the only one.
+fn blank(cx: &Cx, key: &FeatureKey, upstream: Option<&str>) -> Definition {
     let upstreams = &cx.tenant.upstreams;
-    let only = upstreams.iter().next().filter(|_| upstreams.len() == 1);
+    let mut meant = upstreams.iter().filter(|(name, _)| upstream.is_none_or(|wanted| wanted == name.as_str()));
+    let only = meant.next().filter(|_| meant.next().is_none());
     Definition {
         name: String::new(),
         category: "general".to_owned(),
@@ -270,10 +271,29 @@ pub async fn change(
         check::definition(&check::Around::of(&cx.tenant), key, &after)?;
     }
     let action = if !row.archived && next.archived { "component.archived" } else { "component.changed" };
+    let moves = row.archived != next.archived;
     if replace(&mut tx, cx, (&row, next), &after, (action, "edited")).await? {
+        if moves {
+            follow(&mut tx, cx, key, &after).await?;
+        }
         tx.commit().await?;
     }
     get(cx, key).await
+}
+
+/// A component's own counter is not offered without it, unless another component draws it: it is archived with the
+/// component, and comes back with it.
+async fn follow(tx: &mut Tx, cx: &Cx, key: &FeatureKey, definition: &Definition) -> Result<()> {
+    let rows = store::component::list(&mut *tx, cx.tenant.id()).await?;
+    let mut drawn = false;
+    for row in rows.iter().filter(|row| !row.archived) {
+        let made_of = Definition::of_row(&row.component, &row.definition)?;
+        drawn |= made_of.draws.iter().any(|draw| draw.feature == *key) || made_of.credit_feature.as_ref() == Some(key);
+    }
+    if definition.draws.iter().any(|draw| draw.feature == *key) {
+        feature::set_archived(tx, cx, key, !drawn).await?;
+    }
+    Ok(())
 }
 
 /// Writes what becomes of a component: a new version when it is made of something else. Answers whether anything changes.

@@ -6,6 +6,7 @@ pub mod draft;
 pub mod edit;
 pub mod prompt;
 pub mod trial;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -140,11 +141,9 @@ impl Component {
     /// Checks an input against an action's schema.
     pub fn check(&self, action: &str, input: &Value) -> Result<()> {
         let Some(checks) = self.checks(action) else { return Ok(()) };
-        let field = |error: jsonschema::ValidationError<'_>| FieldError {
-            pointer: error.instance_path().to_string(),
-            detail: shorten(&error.to_string()),
-        };
-        let fields: Vec<_> = checks.input.iter_errors(input).take(FIELD_ERRORS_MAX).map(field).collect();
+        let schema = self.action(action).map_or(&Value::Null, |action| &action.input_schema);
+        let errors = checks.input.iter_errors(input).take(FIELD_ERRORS_MAX);
+        let fields: Vec<_> = errors.map(|error| words::told(&error, schema)).collect();
         refuse(if fields.is_empty() { super::file::unreadable(input) } else { fields })
     }
 

@@ -3,14 +3,15 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use minijinja::{Environment, Error as TemplateError, context};
-use providers::llm::{Call, Failure, FailureKind, Part};
+use minijinja::{Environment, Error as TemplateError, ErrorKind, context};
+use providers::llm::{Call, Part};
 use serde_json::Value;
 
 use super::{Action, Component};
+use crate::error::{Code, Error, Result};
 
 /// Steps that a template may take, so that none runs for ever.
-const TEMPLATE_STEPS_MAX: u64 = 1_000_000;
+pub const TEMPLATE_STEPS_MAX: u64 = 1_000_000;
 /// Bytes of a prompt.
 const PROMPT_BYTES_MAX: usize = 24 * 1024 * 1024;
 
@@ -54,9 +55,8 @@ pub fn call(
     action: &Action,
     input: &Value,
     (request_id, timeout): (&str, Duration),
-) -> Result<Call, Failure> {
-    let prompt = render(&action.template, input)
-        .map_err(|e| Failure::new(FailureKind::Rejected, format!("the template does not fit the input: {e}")))?;
+) -> Result<Call> {
+    let prompt = render(&action.template, input).map_err(|error| broken(component, &error))?;
     let mut parts = files(input);
     parts.push(Part::Text(prompt));
     Ok(Call {
@@ -72,6 +72,20 @@ pub fn call(
         request_id: request_id.to_owned(),
         timeout,
     })
+}
+
+/// An input that fits its schema, and of which the template makes no prompt: that is the component's fault.
+fn broken(component: &Component, error: &TemplateError) -> Error {
+    if error.kind() == ErrorKind::WriteFailure {
+        let detail = format!("it makes a prompt of more than {PROMPT_BYTES_MAX} bytes; send less");
+        return Error::field("", detail);
+    }
+    tracing::error!(component = %component.key, version = component.version, %error, "a template does not fit an input");
+    let detail = format!(
+        "The template of {} cannot be filled in with this input, which is right; tell an admin of this product, who can mend it. Nothing was charged.",
+        component.name
+    );
+    Error::new(Code::ComponentBroken, detail)
 }
 
 /// Pictures, documents and texts of `input.files`.

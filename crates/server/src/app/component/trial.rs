@@ -118,8 +118,10 @@ async fn execute(cx: &Cx, request: &Request) -> Result<Outcome> {
         Error::field("", format!("its upstream `{}` is not set up; there is {known}", component.upstream))
     })?;
     cx.app.trials.admit(cx.tenant.id(), cx.now)?;
-    let call = prompt::call(&component, action, &request.input, (&cx.request_id, TRIAL_TIMEOUT))
-        .map_err(|failure| Error::field("/input", failure.detail))?;
+    // Whoever tries it is who can mend it.
+    prompt::render(&action.template, &request.input)
+        .map_err(|error| Error::field("/input", format!("the template does not fit it: {error}")))?;
+    let call = prompt::call(&component, action, &request.input, (&cx.request_id, TRIAL_TIMEOUT))?;
     let began = clock();
     let answer = ask(&**runs_on, &call).await;
     let milliseconds = clock().saturating_sub(began).max(0) / 1_000;

@@ -10,6 +10,7 @@ use domain::revenue::Interval;
 use domain::time::Timestamp;
 use domain::usage::AMOUNT_MAX;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use store::customer::CustomerRow;
 use store::db::Tx;
@@ -21,6 +22,12 @@ use super::Counts;
 use crate::cx::{Cx, id_bits};
 use crate::error::{Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
+use crate::words::{self, Fault};
+
+/// Nobody sold subscriptions over the web before.
+const OLDEST: Timestamp = Timestamp::EPOCH;
+/// Whose subscriptions can be brought in; `manual` is for what is billed by hand.
+const PROVIDERS: [&str; 4] = ["paypal", "stripe", "paddle", "manual"];
 
 /// One line.
 #[derive(Debug, Deserialize)]
@@ -35,12 +42,35 @@ pub struct Line {
     usage: BTreeMap<String, i64>,
 }
 
+/// How a subscription that is brought in may stand: what waits or is over is left out.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Trialing,
+    Active,
+    PastDue,
+    Paused,
+    Canceled,
+}
+
+impl From<Status> for SubscriptionStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Trialing => Self::Trialing,
+            Status::Active => Self::Active,
+            Status::PastDue => Self::PastDue,
+            Status::Paused => Self::Paused,
+            Status::Canceled => Self::Canceled,
+        }
+    }
+}
+
 /// The subscription of a line.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Sold {
     plan: String,
-    status: Option<SubscriptionStatus>,
+    status: Option<Status>,
     price: Option<String>,
     amount: Option<Box<RawValue>>,
     currency: Option<String>,
@@ -52,13 +82,25 @@ struct Sold {
     provider_customer_id: Option<String>,
 }
 
+/// What is kept of a line that is no text: it can be told apart from every other, and is none of JSON.
+pub const NO_TEXT: &str = "\u{fffd}";
+
 /// Reads a line.
 pub fn parse(text: &str) -> Result<Line> {
-    serde_json::from_str(text).map_err(|error| {
-        let why = error.to_string();
-        let why = why.split(" at line ").next().unwrap_or_default();
-        Error::field("", format!("write one JSON object as GET /api/docs describes it: {why}"))
+    if text == NO_TEXT {
+        return Err(Error::field("", "write it as UTF-8 without zero bytes, one JSON object"));
+    }
+    if !text.starts_with('{') || serde_json::from_str::<IgnoredAny>(text).is_err_and(|e| !out_of_range(&e)) {
+        return Err(Error::field("", "write one JSON object, as docs/api.md describes it; this is none"));
+    }
+    serde_json::from_str(text).map_err(|_| {
+        let Fault { pointer, detail } = words::fault::<Line, _>(&mut serde_json::Deserializer::from_str(text));
+        Error::field(pointer, detail)
     })
+}
+
+fn out_of_range(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with(words::OUT_OF_RANGE)
 }
 
 /// Brings one line in. What is wrong with it is found before anything is written.
@@ -74,17 +116,21 @@ pub async fn bring(tx: &mut Tx, cx: &Cx, text: &str, counts: &mut Counts) -> Res
     let now = cx.tenant_now();
     let past = |pointer: &str, at: Option<Timestamp>| match at {
         Some(at) if at > now => Err(Error::field(pointer, "name a time that has been")),
+        Some(at) if at < OLDEST => Err(Error::field(pointer, "name a time from 1970 on")),
         at => Ok(at),
     };
     let began = past("/subscription/start", line.subscription.as_ref().and_then(|sold| sold.start))?;
     let created = past("/createdAt", line.created_at)?.or(began).unwrap_or(now);
-    let uses = uses(cx, &line)?;
+    uses(cx, &line)?;
     let terms = line.subscription.as_ref().map(|sold| terms(cx, sold)).transpose()?;
     let found = store::customer::find(&mut *tx, cx.tenant.id(), &line.external_id).await?;
     let known = found.map(|row| CustomerId::stored(row.customer_id));
     let id = known.clone().unwrap_or_else(|| CustomerId::from_bits(id_bits()));
     // A price that a line names wrongly is told before anything is written.
     let had = known.is_some() && store::import::had_subscription(tx, cx.tenant.id(), &id).await?;
+    if let Some(sold) = line.subscription.as_ref().filter(|_| !had) {
+        unclaimed(tx, cx, (&id, sold)).await?;
+    }
     let price = match (&line.subscription, &terms) {
         (Some(sold), Some(terms)) if !had => price(tx, cx, (&id, sold), terms).await?,
         _ => None,
@@ -113,8 +159,17 @@ pub async fn bring(tx: &mut Tx, cx: &Cx, text: &str, counts: &mut Counts) -> Res
             counts.subscriptions_created += 1;
         }
     }
-    counts.usage += i64::try_from(uses.len()).unwrap_or_default();
     Ok(())
+}
+
+/// Refuses a subscription at a provider that another customer has: what happens to it there could be told to only one.
+async fn unclaimed(tx: &mut Tx, cx: &Cx, (customer, sold): (&CustomerId, &Sold)) -> Result<()> {
+    let (Some(provider), Some(theirs)) = (&sold.provider, &sold.provider_subscription_id) else { return Ok(()) };
+    let other = store::import::customer_of(tx, cx.tenant.id(), (provider, theirs)).await?;
+    if other.is_none_or(|other| other == customer.as_str()) {
+        return Ok(());
+    }
+    Err(Error::field("/subscription/providerSubscriptionId", "another customer has this subscription; name each once"))
 }
 
 /// The use of a line, checked.
@@ -147,11 +202,7 @@ struct Terms {
 fn terms(cx: &Cx, sold: &Sold) -> Result<Terms> {
     let plan = cx.tenant.catalog.plan_by_slug(&sold.plan);
     let plan = plan.ok_or_else(|| Error::field("/subscription/plan", "name a plan of the catalog"))?;
-    let status = sold.status.unwrap_or(SubscriptionStatus::Active);
-    if matches!(status, SubscriptionStatus::Pending | SubscriptionStatus::Expired) {
-        let detail = "use trialing, active, past_due, paused or canceled; leave out what is over";
-        return Err(Error::field("/subscription/status", detail));
-    }
+    let status = sold.status.unwrap_or(Status::Active).into();
     let needs_end = matches!(status, SubscriptionStatus::PastDue | SubscriptionStatus::Canceled);
     if needs_end != sold.access_until.is_some() {
         let detail = "say until when it may be used, of one that is past_due or canceled, and of no other";
@@ -161,11 +212,16 @@ fn terms(cx: &Cx, sold: &Sold) -> Result<Terms> {
         return Err(Error::field("/subscription/amount", "name the price or the amount, not both"));
     }
     if sold.provider.is_none() && (sold.provider_subscription_id.is_some() || sold.provider_customer_id.is_some()) {
-        return Err(Error::field("/subscription/provider", "say whose ids these are: paypal, stripe or paddle"));
+        return Err(Error::field(
+            "/subscription/provider",
+            format!("say whose ids these are: {}", PROVIDERS.join(", ")),
+        ));
+    }
+    if sold.provider.as_deref().is_some_and(|name| !PROVIDERS.contains(&name)) {
+        return Err(Error::field("/subscription/provider", format!("use one of {}", PROVIDERS.join(", "))));
     }
     for (pointer, text) in [
         ("/subscription/price", &sold.price),
-        ("/subscription/provider", &sold.provider),
         ("/subscription/providerSubscriptionId", &sold.provider_subscription_id),
         ("/subscription/providerCustomerId", &sold.provider_customer_id),
     ] {

@@ -50,8 +50,10 @@ pub struct Counts {
     pub subscriptions_created: i64,
     /// Subscriptions that were there, or had been.
     pub subscriptions_unchanged: i64,
-    /// Amounts of use to carry in; each is recorded once, however often it comes.
+    /// Amounts of use that were recorded now.
     pub usage: i64,
+    /// Amounts of use that an earlier line had brought.
+    pub usage_unchanged: i64,
     /// Lines that are wrong.
     pub wrong: i64,
 }
@@ -119,11 +121,10 @@ impl Receiver {
         if line.is_empty() {
             return Ok(());
         }
-        let text = std::str::from_utf8(line).map_err(|_| {
-            Error::field("", format!("line {}: write it as UTF-8, one JSON object", self.row.lines + 1))
-        })?;
-        if text.contains('\0') || self.row.lines >= LINES_MAX {
-            return Err(Error::field("", format!("send at most {LINES_MAX} lines of text")));
+        // PostgreSQL has no text with a zero byte.
+        let text = std::str::from_utf8(line).ok().filter(|text| !text.contains('\0')).unwrap_or(line::NO_TEXT);
+        if self.row.lines >= LINES_MAX {
+            return Err(Error::field("", format!("send at most {LINES_MAX} lines")));
         }
         self.row.lines += 1;
         self.part_lines += 1;
@@ -211,10 +212,18 @@ async fn advance(cx: &Cx, mut row: ImportRow) -> Result<()> {
     let lines: Vec<&str> = body.lines().collect();
     let skipped = usize::try_from(from - (first - 1)).unwrap_or_default();
     let Some(waiting) = lines.get(skipped..).filter(|lines| !lines.is_empty()) else {
-        if !row.dry_run {
-            record(cx, &lines).await?;
-        }
-        let mut tx = db.begin().await?;
+        let mut tx = if row.dry_run {
+            db.begin().await?
+        } else {
+            let (recorded, before) = record(cx, &lines).await?;
+            let mut counts = Progress::of(&row)?.counts;
+            counts.usage += recorded;
+            counts.usage_unchanged += before;
+            row.counts = serde_json::to_string(&counts).map_err(Error::internal)?;
+            let mut tx = db.begin().await?;
+            store::import::update(&mut tx, tenant, &row, from).await?;
+            tx
+        };
         store::import::drop_part(&mut tx, tenant, &row.import_id, first).await?;
         return Ok(tx.commit().await?);
     };
@@ -289,10 +298,11 @@ async fn bring_some(tx: &mut Tx, cx: &Cx, lines: &[&str], progress: &mut Progres
     Ok(())
 }
 
-/// Hands the use of some lines to the gate, each amount once, however often it comes.
-async fn record(cx: &Cx, lines: &[&str]) -> Result<()> {
+/// Hands the use of some lines to the gate, each amount once, however often it comes. Answers how many were new, and how
+/// many had come before.
+async fn record(cx: &Cx, lines: &[&str]) -> Result<(i64, i64)> {
     let cx = &directory::fresh(cx, cx.tenant.id()).await?;
-    let mut all = Vec::new();
+    let (mut all, mut sums) = (Vec::new(), (0, 0));
     for line in lines.iter().filter_map(|text| line::parse(text).ok()) {
         // A line that was wrong as a whole made no customer.
         for (feature, amount) in line::uses(cx, &line).unwrap_or_default() {
@@ -311,14 +321,16 @@ async fn record(cx: &Cx, lines: &[&str]) -> Result<()> {
                 Ok(Command::Record(usage::items_or_nothing(cx, account, &action.items)))
             };
             match usage::submit(cx, name, &action, prepare).await {
-                Err(error) if error.code != Code::UnknownCustomer => Err(error),
-                _ => Ok(()),
+                Err(error) if error.code == Code::UnknownCustomer => Ok((0, 0)),
+                Err(error) => Err(error),
+                Ok(done) => Ok((i64::from(!done.replayed), i64::from(done.replayed))),
             }
         });
         for done in futures_util::future::join_all(recorded).await {
-            done?;
+            let (new, before): (i64, i64) = done?;
+            sums = (sums.0 + new, sums.1 + before);
         }
         tokio::time::sleep(began.elapsed() * REST).await;
     }
-    Ok(())
+    Ok(sums)
 }

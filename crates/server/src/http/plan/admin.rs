@@ -37,10 +37,10 @@ use crate::http::wire::{Json, mark_replay};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanEditBody {
     #[schema(value_type = String, example = "Starter", min_length = 1, max_length = 200)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::http::body::given", skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[schema(value_type = String, example = "For teams that begin.", max_length = 2_000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::http::body::given", skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     /// The monthly price in the tenant's currency; null takes the public price away.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
@@ -52,23 +52,23 @@ pub struct PlanEditBody {
     yearly_price: Patch<Decimal>,
     /// Whether new customers may take it; true brings an archived plan back.
     #[schema(value_type = bool)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::http::body::given", skip_serializing_if = "Option::is_none")]
     is_active: Option<bool>,
     /// Whether it stands on the pricing page.
     #[schema(value_type = bool)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::http::body::given", skip_serializing_if = "Option::is_none")]
     visible: Option<bool>,
     /// Order on the pricing page.
     #[schema(value_type = i64, example = 1, minimum = 0, maximum = 1_000_000)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::http::body::given", skip_serializing_if = "Option::is_none")]
     position: Option<i64>,
     /// Sold by talking to sales.
     #[schema(value_type = bool)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::http::body::given", skip_serializing_if = "Option::is_none")]
     contact_sales: Option<bool>,
     /// Days without payment at the beginning; 0 for none.
     #[schema(value_type = i64, example = 14, minimum = 0, maximum = 730)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::http::body::given", skip_serializing_if = "Option::is_none")]
     trial_days: Option<i64>,
     /// What it grants, by feature; null takes a feature out of the plan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

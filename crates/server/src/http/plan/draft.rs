@@ -134,16 +134,30 @@ pub async fn publish(
     edited(&cx, draft::publish(&cx, &slug, &expected, body.applies).await?).await
 }
 
-/// Publish a new version that says what the one before the newest said, prices included. Twice is as if never.
-#[utoipa::path(post, path = "/api/admin/plans/{slug}/undo", operation_id = "undoPlan", tag = "catalog", params(("slug" = String, Path, example = "starter")), request_body = PublishBody,
-    responses((status = 200, body = PlanEdited), (status = 404, body = Problem), (status = 412, body = Problem), (status = 428, body = Problem)))]
+/// The version to go back to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanUndoBody {
+    /// Its number; the one before the newest by default.
+    #[schema(value_type = i64, required = false, example = 2)]
+    version: Option<i64>,
+    /// For whom, as when a draft is published.
+    #[serde(default)]
+    #[schema(value_type = AppliesName)]
+    applies: Applies,
+}
+
+/// Go back to an older version of a plan, prices included: what it said is published again, as a new version. Without a
+/// version twice is as if never.
+#[utoipa::path(post, path = "/api/admin/plans/{slug}/undo", operation_id = "undoPlan", tag = "catalog", params(("slug" = String, Path, example = "starter")), request_body = PlanUndoBody,
+    responses((status = 200, body = PlanEdited), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem), (status = 428, body = Problem)))]
 pub async fn undo(
     cx: Authed<CatalogWrite>,
     Path(slug): Path<String>,
     IfMatch(expected): IfMatch,
-    Body(body): Body<PublishBody>,
+    Body(body): Body<PlanUndoBody>,
 ) -> Result<Tagged<PlanEdited>, Failed> {
-    edited(&cx, draft::undo(&cx, &slug, &expected, body.applies).await?).await
+    edited(&cx, draft::undo(&cx, &slug, &expected, (body.version, body.applies)).await?).await
 }
 
 /// A version of a plan.
