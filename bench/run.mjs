@@ -24,7 +24,7 @@ const FULL = {
   idleSeconds: 10,
   analyticsSubscriptions: 100_000,
   analyticsCalls: 300,
-  importCustomers: 1_000_000,
+  importCustomers: 200_000,
 };
 const QUICK = {
   rounds: 1,

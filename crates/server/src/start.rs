@@ -13,6 +13,7 @@ use store::gate::{Finish, Gate};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
@@ -138,7 +139,7 @@ impl Running {
         let notices = store::feed::listen(&app.db).await.ok();
         app.tasks.spawn(follow_notices(app.clone(), notices));
         app.tasks.spawn(fail_open::record_for_ever(app.clone()));
-        app.tasks.spawn(tick_for_ever(app.clone()));
+        app.tasks.spawn(work_for_ever(app.clone()));
         app.tasks.spawn(keep_up(app.clone(), self.figures.clone()));
         let edge = http::Edge::new(app.clone(), self.figures.clone());
         listen::serve(listener, move |request| edge.clone().answer(request), &app.tasks, app.stopping.clone()).await;
@@ -243,22 +244,44 @@ async fn relay(app: &App, node: i64, seq: i64) -> store::error::Result<()> {
     Ok(())
 }
 
-/// Does what is due, and looks again when the next is.
-async fn tick_for_ever(app: Arc<App>) {
+/// Does what is due, each job beside the others, and looks again when the next is. A job that takes long, and rests so
+/// that the gate does not wait for it, must not keep the others from their time.
+async fn work_for_ever(app: Arc<App>) {
+    let mut running = JoinSet::new();
     while !app.stopping.is_cancelled() {
         let at = now();
-        let next = match job::tick(&app, at).await {
-            Ok(next) => next,
+        let next = match job::take(&app, at, job::AT_ONCE.saturating_sub(running.len())).await {
+            Ok((jobs, next)) => {
+                for job in jobs {
+                    let app = app.clone();
+                    running.spawn(async move { job::run(&app, &job, at).await });
+                }
+                next
+            }
             Err(error) => {
                 tracing::warn!(%error, "jobs could not be looked at");
                 at.plus_seconds(job::PAUSE_SECONDS_MAX)
             }
         };
-        let pause = pause_until(now(), next);
         tokio::select! {
-            () = app.stopping.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = app.stopping.cancelled() => break,
+            () = tokio::time::sleep(pause_until(now(), next)) => {}
+            Some(ended) = running.join_next(), if running.len() >= job::AT_ONCE => tell_ended(ended),
         }
+        while let Some(ended) = running.try_join_next() {
+            tell_ended(ended);
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        tell_ended(ended);
+    }
+}
+
+fn tell_ended(ended: std::result::Result<Result<()>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "what came of a job could not be kept; it is done again"),
+        Err(error) => tracing::error!(%error, "a job died; it is done again when its lease ends"),
     }
 }
 

@@ -12,8 +12,8 @@ use super::{audit, import, provider, summary, tenant, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
-/// Jobs leased by one tick.
-const JOBS_AT_ONCE: i64 = 50;
+/// Jobs that run beside each other; most of them rest most of the time.
+pub const AT_ONCE: usize = 8;
 /// How long a lease lasts, in seconds; a job that takes longer may be begun again elsewhere.
 const LEASE_SECONDS: i64 = 60;
 /// The longest pause between two looks, in seconds.
@@ -114,21 +114,23 @@ pub async fn ensure_standing(app: &App, now: Timestamp) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// Does what is due, and answers when the next job is.
-pub async fn tick(app: &Arc<App>, now: Timestamp) -> Result<Timestamp> {
-    for job in store::job::due(&app.db, now, JOBS_AT_ONCE).await? {
+/// Leases up to some of the jobs that are due, for [`run`], and answers when the next one is.
+pub async fn take(app: &Arc<App>, now: Timestamp, most: usize) -> Result<(Vec<JobRow>, Timestamp)> {
+    let mut taken = Vec::new();
+    for job in store::job::due(&app.db, now, i64::try_from(most).unwrap_or(i64::MAX)).await? {
         let mut tx = app.db.begin().await?;
         let leased = store::job::lease(&mut tx, &job, now, now.plus_seconds(LEASE_SECONDS)).await?;
         tx.commit().await?;
         if leased {
-            run(app, &job, now).await?;
+            taken.push(job);
         }
     }
     let pause = now.plus_seconds(PAUSE_SECONDS_MAX);
-    Ok(store::job::next_due(&app.db).await?.map_or(pause, |due| due.min(pause)))
+    Ok((taken, store::job::next_due(&app.db).await?.map_or(pause, |due| due.min(pause))))
 }
 
-async fn run(app: &Arc<App>, row: &JobRow, now: Timestamp) -> Result<()> {
+/// Does a job that was leased at an instant.
+pub async fn run(app: &Arc<App>, row: &JobRow, now: Timestamp) -> Result<()> {
     let fence = row.fence + 1;
     let outcome = match Job::parse(&row.kind) {
         Some(job) => perform(app, job, row, now).await,

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::sql::texts;
 use super::support::{Answer, Database, Server, on_both};
 
-async fn send(server: &Server, admin: &str, query: &str, lines: &str) -> Answer {
+async fn send(server: &Server, admin: &str, query: &str, lines: impl AsRef<[u8]>) -> Answer {
     let path = format!("/api/admin/import{query}");
-    server.post_bytes(&path, admin, "application/x-ndjson", lines.as_bytes().to_vec()).await
+    server.post_bytes(&path, admin, "application/x-ndjson", lines.as_ref().to_vec()).await
 }
 
 /// Sends lines and waits until they are done.
-async fn import(server: &Server, admin: &str, query: &str, lines: &str) -> Value {
+pub async fn import(server: &Server, admin: &str, query: &str, lines: impl AsRef<[u8]>) -> Value {
     let begun = send(server, admin, query, lines).await;
     begun.assert_ok(202);
     let path = format!("/api/admin/import/{}", begun.text_at("/id"));

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::component::tone_check;
+use super::import::import;
 use super::support::{Answer, Database, Server, on_both};
 
 const ADMIN: &str = "admin@halisoft.example";
@@ -190,20 +191,6 @@ fn a_component_is_added_also_where_there_are_two_upstreams() {
     });
 }
 
-async fn import(server: &Server, admin: &str, query: &str, lines: &[u8]) -> Value {
-    let path = format!("/api/admin/import{query}");
-    let begun = server.post_bytes(&path, admin, "application/x-ndjson", lines.to_vec()).await;
-    begun.assert_ok(202);
-    let path = format!("/api/admin/import/{}", begun.text_at("/id"));
-    loop {
-        let answer = server.get(&path, admin).await;
-        if answer.body["state"] == "done" {
-            return answer.body;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 #[test]
 fn bad_billing_data_is_not_brought_in() {
     on_both(async |database: Database| {
@@ -232,7 +219,7 @@ fn bad_billing_data_is_not_brought_in() {
         lines.push(b"{\"externalId\":\"\xff\"}".to_vec());
         lines.push(b"{\"externalId\":\"\0\"}".to_vec());
         lines.push(sold("last", r#""provider":"paypal","providerSubscriptionId":"sub_1""#).into_bytes());
-        let done = import(&server, &admin, "", &lines.join(&b'\n')).await;
+        let done = import(&server, &admin, "", lines.join(&b'\n')).await;
         assert_eq!(json!([done["customersCreated"], done["wrong"]]), json!([2, wrong.len() + 2]), "{done}");
         let told = wrong.iter().map(|(_, told)| *told).chain(["write it as UTF-8"; 2]);
         for (number, told) in told.enumerate() {

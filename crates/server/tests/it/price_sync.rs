@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::import::import;
 use super::sql::execute;
 use super::support::{Answer, Database, Server, assert_books_are_right, on_both};
 
@@ -73,5 +74,24 @@ fn a_price_has_one_plan_at_its_provider_wherever_the_server_dies() {
             assert!(server.stop().success());
         }
         assert_books_are_right(&database, folder.path());
+    });
+}
+
+#[test]
+fn a_provider_that_hangs_keeps_no_other_job_from_its_time() {
+    on_both(async |database: Database| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        let admin = server.sign_in(ADMIN).await;
+        settled(&server, &admin).await;
+        assert!(server.stop().success());
+        let server = Server::start(&database, folder.path(), &["--demo"], &[("TOLLGATE_SANDBOX_HANGS", STEPS[0])]);
+        let admin = server.sign_in(ADMIN).await;
+        assert_eq!(set_price(&server, &admin, 310).await.status, 200);
+        hangs(&server).await;
+        let line = br#"{"externalId":"acme","usage":{"invoice_ocr":7},"subscription":{"plan":"starter"}}"#;
+        let done = import(&server, &admin, "", line).await;
+        assert_eq!(json!([done["customersCreated"], done["usage"]]), json!([1, 1]), "{done}");
+        server.kill();
     });
 }

@@ -225,6 +225,8 @@ async fn advance(cx: &Cx, mut row: ImportRow) -> Result<()> {
             tx
         };
         store::import::drop_part(&mut tx, tenant, &row.import_id, first).await?;
+        // Once for each part: an import of millions must not fill the outbox.
+        audit::told::tell_staff(&mut tx, cx, Kind::Import, (&row.import_id, "import.advanced"));
         return Ok(tx.commit().await?);
     };
     let mut take = waiting.len().min(STEP_LINES);
@@ -253,7 +255,6 @@ async fn advance(cx: &Cx, mut row: ImportRow) -> Result<()> {
     row.counts = serde_json::to_string(&progress.counts).map_err(Error::internal)?;
     row.errors = serde_json::to_string(&progress.errors).map_err(Error::internal)?;
     if store::import::update(&mut tx, tenant, &row, from).await? {
-        audit::told::tell_staff(&mut tx, cx, Kind::Import, (&row.import_id, "import.advanced"));
         tx.commit().await?;
     }
     Ok(())
