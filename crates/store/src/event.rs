@@ -178,6 +178,27 @@ pub async fn between(db: &Db, tenant: &TenantId, (after, last): (i64, i64), limi
     Ok(rows.into_iter().filter_map(EventRow::read).collect())
 }
 
+/// Those events of a tenant after one and up to another that may concern a customer: its own, and what is for many.
+pub async fn concerning(
+    db: &Db,
+    tenant: &TenantId,
+    customer: &CustomerId,
+    (after, last): (i64, i64),
+    limit: i64,
+) -> Result<Vec<Numbered>> {
+    let rows: Vec<EventRow> = sql!("SELECT seq, kind, audience, subject, customer_id, data, at FROM event WHERE tenant_id = $1 AND seq > $2 AND seq <= $3 AND (customer_id = $5 OR audience IN ($6, $7)) ORDER BY seq LIMIT $4")
+        .bind(tenant)
+        .bind(after)
+        .bind(last)
+        .bind(limit)
+        .bind(customer)
+        .bind(Audience::Holders.name())
+        .bind(Audience::Everyone.name())
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().filter_map(EventRow::read).collect())
+}
+
 /// Drops some of a tenant's events from before an instant: always the first ones, so that what is left has no gap.
 /// Answers how many.
 pub async fn drop_some(tx: &mut Tx, tenant: &TenantId, before: Timestamp, limit: i64) -> Result<u64> {

@@ -20,6 +20,8 @@ async function office(request: APIRequestContext, { url, password }: Server) {
     limit: (limitValue: number) => sent("PUT", "/plans/starter/features/invoice_ocr", { limitValue }),
     override: (limitValue: number) => sent("PUT", `/customers/${customer.id}/overrides/invoice_ocr`, { limitValue }),
     rename: (name: string) => sent("PATCH", "/plans/starter", { name }),
+    suspend: (suspended: boolean) =>
+      sent("PATCH", `/customers/${customer.id}`, { suspended, ...(suspended && { reason: "Three invoices are unpaid" }) }),
     move: (plan: string) => sent("PATCH", `/customers/${customer.id}/subscription`, { plan }),
   };
 }
@@ -44,6 +46,23 @@ test("an open page follows what an admin changes: limit, own limit, name and pla
   await admin.move("professional");
   await expect(plan).toContainText("Professional", { timeout: 3_000 });
   await expect(page.locator('[data-feature="contract_review"]')).toBeVisible({ timeout: 3_000 });
+  expect(await page.evaluate(() => "kept" in window)).toBe(true);
+  await request.dispose();
+});
+
+test("an open page says that its account is suspended, and that it is no more", async ({ page, playwright }) => {
+  await signIn(page, server(), NEAR);
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await page.evaluate(() => Object.assign(window, { kept: true }));
+  const request = await playwright.request.newContext();
+  const admin = await office(request, server());
+  const banner = page.getByText("This account is suspended");
+  await expect(banner).toBeHidden();
+  await admin.suspend(true);
+  await expect(banner).toBeVisible();
+  await expect(page.locator('[data-feature="invoice_ocr"]')).toContainText("/ 1");
+  await admin.suspend(false);
+  await expect(banner).toBeHidden();
   expect(await page.evaluate(() => "kept" in window)).toBe(true);
   await request.dispose();
 });

@@ -13,6 +13,7 @@ use domain::usage::AMOUNT_MAX;
 use store::gate::{Answer, Command, Done, Held, Idempotency, Item, Operation};
 
 use super::customer::Account;
+use super::tenant::Tenant;
 use super::{fail_open, refusal};
 use crate::cx::{Actor, Cx, id_bits};
 use crate::error::{Code, Error, Result};
@@ -227,6 +228,12 @@ pub async fn quotas(cx: &Cx, customer: &str) -> Result<Vec<Quota>> {
         submit(cx, customer, &Action::default(), |cx, account| Ok(Command::Read(account.entitlements(cx)))).await?;
     let shown = |quota: &Quota| quota.kind != domain::catalog::FeatureKind::Flag;
     Ok(done.quotas.into_iter().filter(shown).collect())
+}
+
+/// The tenant that [`quotas`] has just been read with: reading them renews what memory has, if it was older, and the
+/// names and times that are told with them must be of the same catalog.
+pub async fn catalog_of_quotas(cx: &Cx) -> Result<Arc<Tenant>> {
+    cx.app.tenants.get(&cx.app.db, &cx.app.master, cx.tenant.id()).await
 }
 
 /// The customer that a call acts for: a key names one, everybody else has one.

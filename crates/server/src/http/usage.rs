@@ -392,7 +392,7 @@ impl CustomerQuery {
 pub async fn read(cx: Authed<UsageRead>, Query(query): Query<CustomerQuery>) -> Result<Json<QuotaMap>, Failed> {
     let customer = usage::reading_of(&cx, query.customer.as_deref())?;
     let quotas = usage::quotas(&cx, &customer).await?;
-    Ok(Json(quota_map(&quotas, &cx.tenant.catalog)))
+    Ok(Json(quota_map(&quotas, &usage::catalog_of_quotas(&cx).await?.catalog)))
 }
 
 /// A feature by its key in a URL.

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   backoffMs,
   byRisk,
+  createResource,
   createUsageStore,
   english,
   figures,
@@ -142,5 +143,24 @@ describe("the words of a quota", () => {
     expect(byRisk(all).map(({ feature }) => feature)).toEqual(["over", "near", "early", "calm"]);
     expect(worst(all)).toBe("exceeded");
     expect(worst({})).toBe("ok");
+  });
+});
+
+describe("a resource", () => {
+  it("drops an answer that a newer fetch has overtaken", async () => {
+    const answers: ((data: string) => void)[] = [];
+    const kept: string[] = [];
+    const resource = createResource(
+      () => new Promise<string>((resolve) => answers.push(resolve)),
+      (data) => kept.push(data),
+    );
+    const older = resource.refresh();
+    const newer = resource.refresh();
+    answers[1]?.("newer");
+    await newer;
+    answers[0]?.("older");
+    await older;
+    expect(kept).toEqual(["newer"]);
+    expect(resource.get()).toEqual({ data: "newer", loading: false });
   });
 });

@@ -63,8 +63,10 @@ describe("useUsage and useQuota", () => {
     await waitFor(() => expect(plan).toHaveBeenCalledTimes(2));
     await act(async () => FakeSocket.newest.say("plan.updated", "a3"));
     await waitFor(() => expect(plan).toHaveBeenCalledTimes(3));
-    await act(async () => FakeSocket.newest.say("resync"));
+    await act(async () => FakeSocket.newest.say("customer.updated", "a4"));
     await waitFor(() => expect(plan).toHaveBeenCalledTimes(4));
+    await act(async () => FakeSocket.newest.say("resync"));
+    await waitFor(() => expect(plan).toHaveBeenCalledTimes(5));
     const socket = FakeSocket.newest;
     unmount();
     expect(socket.closed).toBe(true);

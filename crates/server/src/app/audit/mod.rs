@@ -34,13 +34,21 @@ pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
     if *cx.origin == *BEGINNING {
         return Ok(());
     }
-    write_to(tx, cx, (cx.tenant.id(), &cx.origin), change).await
+    let event = told::event_of(change.action, change.target);
+    write_to(tx, cx, (cx.tenant.id(), &cx.origin), change).await?;
+    if let Some(event) = event {
+        told::tell(tx, cx, event);
+    }
+    Ok(())
 }
 
 /// Writes an entry into the trail of another tenant, about what the operator has done there; from where stays in the
 /// operator's own.
 pub async fn write_elsewhere(tx: &mut Tx, cx: &Cx, tenant: &TenantId, change: Change<'_>) -> Result<()> {
-    write_to(tx, cx, (tenant, super::tenant::PLATFORM), change).await
+    let event = told::of_own_tenant(change.action, change.target);
+    write_to(tx, cx, (tenant, super::tenant::PLATFORM), change).await?;
+    store::event::tell(tx, tenant, cx.now, event);
+    Ok(())
 }
 
 async fn write_to(tx: &mut Tx, cx: &Cx, (tenant, origin): (&TenantId, &str), change: Change<'_>) -> Result<()> {
@@ -61,11 +69,7 @@ async fn write_to(tx: &mut Tx, cx: &Cx, (tenant, origin): (&TenantId, &str), cha
     };
     let mac = |bytes: &[u8]| cx.app.master.audit_code(bytes);
     entry.mac = entry.code(tenant.as_str(), chain::keys(&mac));
-    store::audit::insert(tx, tenant, &entry).await?;
-    if let Some(event) = told::event_of(change.action, change.target) {
-        store::event::tell(tx, tenant, cx.now, event);
-    }
-    Ok(())
+    Ok(store::audit::insert(tx, tenant, &entry).await?)
 }
 
 /// Some entries of the tenant.

@@ -31,6 +31,11 @@ pub fn event_of(action: &str, target: &str) -> Option<Event> {
     Some(Event { audience, ..of_staff(kind, (target, action)) })
 }
 
+/// The event of what the operator did to a tenant, as its own people see it: its name and its brand are settings.
+pub fn of_own_tenant(action: &str, tenant: &str) -> Event {
+    Event { audience: Audience::Everyone, ..of_staff(Kind::Settings, (tenant, action)) }
+}
+
 /// Which kind an action is of, and who may hear of it. The next action needs its line here.
 fn what(action: &str) -> Option<(Kind, Audience)> {
     let noun = action.split('.').next().unwrap_or_default();
@@ -63,12 +68,13 @@ fn what(action: &str) -> Option<(Kind, Audience)> {
         return None;
     }
     // What everybody sees of it may be another. A plan tells for itself whether that is so.
-    let public = match noun {
-        "component" => !action.contains(".draft."),
-        "feature" | "settings" | "brand" | "catalog" => true,
-        _ => false,
+    let audience = match noun {
+        "component" if !action.contains(".draft.") => Audience::Everyone,
+        "feature" | "settings" | "brand" | "catalog" => Audience::Everyone,
+        "override" | "credits" | "customer" => Audience::Customer,
+        _ => Audience::Staff,
     };
-    Some((kind, if public { Audience::Everyone } else { Audience::Staff }))
+    Some((kind, audience))
 }
 
 #[cfg(test)]
@@ -80,7 +86,7 @@ mod tests {
         let told = |action| event_of(action, "cus_a").map(|e| (e.kind, e.audience, e.customer.is_some()));
         let table = [
             ("plan.draft_saved", Some((Kind::Plan, Audience::Staff, false))),
-            ("override.set", Some((Kind::Customer, Audience::Staff, true))),
+            ("override.set", Some((Kind::Customer, Audience::Customer, true))),
             ("feature.updated", Some((Kind::Feature, Audience::Everyone, false))),
             ("component.changed", Some((Kind::Component, Audience::Everyone, false))),
             ("component.draft.dropped", Some((Kind::Component, Audience::Staff, false))),

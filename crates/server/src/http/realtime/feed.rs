@@ -13,6 +13,7 @@ use tokio::time::{Instant, interval_at, sleep_until};
 use super::message::{Message, News, Nothing, Quotas};
 use crate::app::{customer, usage};
 use crate::cx::{Actor, Cx, now};
+use crate::error::Result;
 use crate::http::auth::still_here;
 use crate::http::wire::{QuotaMap, quota_map};
 use crate::live::{EVENTS_MAX, Listener, Marks, Place, Position, place_of};
@@ -25,6 +26,8 @@ const PING: Duration = Duration::from_secs(20);
 const RECHECK: Duration = Duration::from_secs(5);
 /// Batches that a resuming client may have missed; beyond that it gets a snapshot.
 const MISSED_BATCHES_MAX: i64 = 200;
+/// Events that are looked through for those that a resuming client missed.
+const LOOKED_THROUGH_MAX: i64 = 20_000;
 /// Events of one kind that somebody who hears a whole tenant is told one by one; more at once are told as one.
 const OF_KIND_MAX: usize = 50;
 
@@ -46,6 +49,8 @@ pub(super) struct Feed {
     start: Option<Start>,
     /// How far it has told everything.
     told: Place,
+    /// What there was to tell could not be read: the client is to come again, and goes on from what it has heard.
+    failed: bool,
     ready_at: Instant,
     ping: tokio::time::Interval,
     recheck: tokio::time::Interval,
@@ -66,6 +71,7 @@ impl Feed {
                 Some(None) => Start::Lost,
             }),
             told: Place::default(),
+            failed: false,
             ready_at: now,
             ping: interval_at(now + PING, PING),
             recheck: interval_at(now + RECHECK, RECHECK),
@@ -73,10 +79,12 @@ impl Feed {
         }
     }
 
-    /// The next messages; none when the connection is to end.
+    /// The next messages; none when the connection is to end. What was marked is taken, so this must not be given up
+    /// halfway.
     pub(super) async fn next(&mut self) -> Option<Vec<Message>> {
         if let Some(start) = self.start.take() {
-            return Some(self.begin(start).await);
+            let begun = self.begin(start).await;
+            return self.read(begun);
         }
         let stopping = self.cx.app.stopping.clone();
         loop {
@@ -94,7 +102,8 @@ impl Feed {
                     if (by_permission || marks.lost) && !self.may_stay().await {
                         return None;
                     }
-                    return Some(self.tell(position, marks).await);
+                    let told = self.tell(position, marks).await;
+                    return self.read(told);
                 }
                 _ = self.ping.tick() => return Some(vec![Message::new(None, News::Ping(Nothing {}))]),
                 _ = self.recheck.tick() => {
@@ -114,17 +123,30 @@ impl Feed {
         true
     }
 
-    /// 1012: the server restarts. 1008: the session is over.
-    pub(super) fn close_code(&self) -> u16 {
-        if self.cx.app.stopping.is_cancelled() { 1012 } else { 1008 }
+    /// What was read to be told. A read that failed ends the connection, because a state that is not known is no state.
+    fn read(&mut self, messages: Result<Vec<Message>>) -> Option<Vec<Message>> {
+        if let Err(error) = &messages {
+            tracing::debug!(%error, "what a live connection has to tell could not be read");
+            self.failed = true;
+        }
+        messages.ok()
     }
 
-    async fn begin(&mut self, start: Start) -> Vec<Message> {
-        let here = self.here().await;
+    /// 1012: the server restarts. 1013: try again later. 1008: the session is over.
+    pub(super) fn close_code(&self) -> u16 {
+        match (self.cx.app.stopping.is_cancelled(), self.failed) {
+            (true, _) => 1012,
+            (false, true) => 1013,
+            (false, false) => 1008,
+        }
+    }
+
+    async fn begin(&mut self, start: Start) -> Result<Vec<Message>> {
+        let here = self.here().await?;
         let missed = match start {
             Start::Fresh => return self.snapshot(here).await,
             Start::After(since) => {
-                let marks = self.missed(&since, &here).await;
+                let marks = self.missed(&since, &here).await?;
                 self.told = since;
                 marks
             }
@@ -132,64 +154,65 @@ impl Feed {
         };
         let Some(marks) = missed else { return self.resync(here).await };
         let batches = here.batches.clone();
-        let mut messages = self.tell(batches, marks).await;
+        let mut messages = self.tell(batches, marks).await?;
         self.told = here;
         if messages.is_empty() {
             messages.push(Message::new(Some(&self.told), News::Resumed(Nothing {})));
         }
-        messages
+        Ok(messages)
     }
 
     /// How far everything was heard: what comes after it will be marked.
-    async fn here(&self) -> Place {
+    async fn here(&self) -> Result<Place> {
         let batches = self.cx.app.live.position();
-        match self.cx.app.live.follow(&self.cx.app.db, self.cx.tenant.id()).await {
-            Ok(events) => Place { events, batches },
-            Err(error) => {
-                tracing::debug!(%error, "the events of a tenant could not be looked at for a live connection");
-                Place { events: 0, batches }
-            }
-        }
+        let events = self.cx.app.live.follow(&self.cx.app.db, self.cx.tenant.id()).await?;
+        Ok(Place { events, batches })
     }
 
     /// What changed since a place; none when that cannot be told any more.
-    async fn missed(&self, since: &Place, here: &Place) -> Option<Marks> {
-        let mut marks = self.missed_batches(&since.batches, &here.batches).await?;
-        marks.events = self.missed_events(since.events, here.events).await?;
-        Some(marks)
+    async fn missed(&self, since: &Place, here: &Place) -> Result<Option<Marks>> {
+        let Some(mut marks) = self.missed_batches(&since.batches, &here.batches).await? else { return Ok(None) };
+        let Some(events) = self.missed_events(since.events, here.events).await? else { return Ok(None) };
+        marks.events = events;
+        Ok(Some(marks))
     }
 
-    async fn missed_events(&self, since: i64, here: i64) -> Option<Vec<Arc<Numbered>>> {
+    async fn missed_events(&self, since: i64, here: i64) -> Result<Option<Vec<Arc<Numbered>>>> {
         let (db, tenant) = (&self.cx.app.db, self.cx.tenant.id());
-        if since < 0 || since > here {
-            return None;
+        if since < 0 || !(0..=LOOKED_THROUGH_MAX).contains(&(here - since)) {
+            return Ok(None);
         }
-        let missed = usize::try_from(here - since).ok().filter(|missed| *missed <= EVENTS_MAX)?;
-        let events = store::event::between(db, tenant, (since, here), here - since).await.ok()?;
+        // One more than can be told shows that there are too many.
+        let limit = i64::try_from(EVENTS_MAX).unwrap_or(i64::MAX).saturating_add(1);
+        let events = match &self.customer {
+            Some(own) => store::event::concerning(db, tenant, own, (since, here), limit).await?,
+            None => store::event::between(db, tenant, (since, here), limit).await?,
+        };
         // Read afterwards: what is dropped meanwhile is missed, too.
-        let first = store::event::first(db, tenant).await.ok()?.unwrap_or(here + 1);
-        (missed == 0 || first <= since + 1).then(|| events.into_iter().map(Arc::new).collect())
+        let first = store::event::first(db, tenant).await?.unwrap_or(here + 1);
+        let complete = events.len() <= EVENTS_MAX && (here == since || first <= since + 1);
+        Ok(complete.then(|| events.into_iter().map(Arc::new).collect()))
     }
 
-    async fn missed_batches(&self, since: &Position, here: &Position) -> Option<Marks> {
+    async fn missed_batches(&self, since: &Position, here: &Position) -> Result<Option<Marks>> {
         let db = &self.cx.app.db;
-        let first: BTreeMap<i64, i64> = store::usage::first_batches(db).await.ok()?.into_iter().collect();
-        let last: BTreeMap<i64, i64> = store::usage::last_batches(db).await.ok()?.into_iter().collect();
+        let first: BTreeMap<i64, i64> = store::usage::first_batches(db).await?.into_iter().collect();
+        let last: BTreeMap<i64, i64> = store::usage::last_batches(db).await?.into_iter().collect();
         // Another node may have told of a batch that is not heard of here yet; what is not in the database either was
         // never told, and the id is of another one, or made up.
         let told = |node: &i64| here.get(node).max(last.get(node)).copied().unwrap_or_default();
         if since.iter().any(|(node, seen)| *seen < 0 || *seen > told(node)) {
-            return None;
+            return Ok(None);
         }
         let mut marks = Marks::default();
         for (&node, &reached) in here {
             let seen = since.get(&node).copied().unwrap_or(0);
             let too_old = first.get(&node).is_some_and(|first| seen + 1 < *first);
             if too_old || reached - seen > MISSED_BATCHES_MAX {
-                return None;
+                return Ok(None);
             }
-            for batch in store::usage::batches_after(db, node, seen, MISSED_BATCHES_MAX).await.ok()? {
-                for change in store::usage::changes_of(db, &batch).await.ok()? {
+            for batch in store::usage::batches_after(db, node, seen, MISSED_BATCHES_MAX).await? {
+                for change in store::usage::changes_of(db, &batch).await? {
                     if change.tenant == *self.cx.tenant.id()
                         && self.customer.as_ref().is_none_or(|own| *own == change.customer)
                     {
@@ -198,39 +221,36 @@ impl Feed {
                 }
             }
         }
-        Some(marks)
+        Ok(Some(marks))
     }
 
-    async fn resync(&mut self, here: Place) -> Vec<Message> {
+    async fn resync(&mut self, here: Place) -> Result<Vec<Message>> {
         let mut messages = vec![Message::new(None, News::Resync(Nothing {}))];
-        messages.extend(self.snapshot(here).await);
-        messages
+        messages.extend(self.snapshot(here).await?);
+        Ok(messages)
     }
 
-    async fn snapshot(&mut self, here: Place) -> Vec<Message> {
+    async fn snapshot(&mut self, here: Place) -> Result<Vec<Message>> {
         self.told = here;
         let quotas = match &self.customer {
             None => Quotas::default(),
-            Some(customer) => {
-                let quotas = self.quotas(customer).await.unwrap_or_default();
-                Quotas { customer: Some(customer.clone()), quotas }
-            }
+            Some(customer) => Quotas { customer: Some(customer.clone()), quotas: self.quotas(customer).await? },
         };
-        vec![Message::new(Some(&self.told), News::Snapshot(quotas))]
+        Ok(vec![Message::new(Some(&self.told), News::Snapshot(quotas))])
     }
 
     /// What was marked, as it stands now. The place is older than the state, so that a client that goes on from it can
     /// only hear too much; and only the last message stands for all, so that one who loses the connection between two of
     /// them does not lose those to come.
-    async fn tell(&mut self, batches: Position, mut marks: Marks) -> Vec<Message> {
+    async fn tell(&mut self, batches: Position, mut marks: Marks) -> Result<Vec<Message>> {
         if marks.lost {
-            let here = self.here().await;
+            let here = self.here().await?;
             return self.resync(here).await;
         }
         // A connection that has just begun has told some of them already.
         let told = self.told.events;
         marks.events.retain(|event| event.seq > told);
-        let plan = self.own_plan(&marks.events).await;
+        let plan = self.own_plan(&marks.events).await?;
         let moved = self.moved(&marks.events, plan.as_deref());
         let mut messages = Vec::new();
         for event in self.heard(&marks.events, plan.as_deref()) {
@@ -239,34 +259,28 @@ impl Feed {
         }
         let customers: BTreeSet<_> = marks.changed.keys().chain(&moved).cloned().collect();
         for customer in customers {
-            if let Some(mut quotas) = self.quotas(&customer).await {
-                if !moved.contains(&customer) {
-                    let changed: Option<&BTreeSet<FeatureKey>> = marks.changed.get(&customer);
-                    quotas.retain(|feature, _| changed.is_some_and(|changed| changed.contains(feature)));
-                }
-                let news = News::UsageUpdated(Quotas { customer: Some(customer), quotas });
-                messages.push(Message::new(Some(&self.told), news));
+            let mut quotas = self.quotas(&customer).await?;
+            if !moved.contains(&customer) {
+                let changed: Option<&BTreeSet<FeatureKey>> = marks.changed.get(&customer);
+                quotas.retain(|feature, _| changed.is_some_and(|changed| changed.contains(feature)));
             }
+            let news = News::UsageUpdated(Quotas { customer: Some(customer), quotas });
+            messages.push(Message::new(Some(&self.told), news));
         }
         self.told.events = marks.events.last().map_or(self.told.events, |event| event.seq);
         self.told.batches = batches;
         if let Some(last) = messages.last_mut() {
             last.stand_for(&self.told);
         }
-        messages
+        Ok(messages)
     }
 
     /// The plan of the connection's own customer, where the events are about plans.
-    async fn own_plan(&self, events: &[Arc<Numbered>]) -> Option<String> {
-        let customer = self.customer.as_ref().filter(|_| events.iter().any(|told| told.event.kind == Kind::Plan))?;
+    async fn own_plan(&self, events: &[Arc<Numbered>]) -> Result<Option<String>> {
+        let own = self.customer.as_ref().filter(|_| events.iter().any(|told| told.event.kind == Kind::Plan));
+        let Some(customer) = own else { return Ok(None) };
         let _reading = self.cx.app.live.readers.acquire().await.ok();
-        match customer::plan(&self.cx, customer).await {
-            Ok(plan) => plan,
-            Err(error) => {
-                tracing::debug!(%error, "a plan could not be read for a live connection");
-                None
-            }
-        }
+        customer::plan(&self.cx, customer).await
     }
 
     /// The customers whose quotas may be others after the events.
@@ -294,19 +308,14 @@ impl Feed {
         coalesced(heard)
     }
 
-    async fn quotas(&self, customer: &CustomerId) -> Option<QuotaMap> {
+    async fn quotas(&self, customer: &CustomerId) -> Result<QuotaMap> {
         let cx = &self.cx;
         let _reading = cx.app.live.readers.acquire().await.ok();
-        let tenant = cx.app.tenants.get(&cx.app.db, &cx.app.master, cx.tenant.id()).await.ok()?;
+        let tenant = cx.app.tenants.get(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
         let mut cx = Cx::system(&cx.app, &tenant, &cx.request_id);
         cx.now = now();
-        match usage::quotas(&cx, customer.as_str()).await {
-            Ok(quotas) => Some(quota_map(&quotas, &cx.tenant.catalog)),
-            Err(error) => {
-                tracing::debug!(%error, "quotas could not be read for a live connection");
-                None
-            }
-        }
+        let quotas = usage::quotas(&cx, customer.as_str()).await?;
+        Ok(quota_map(&quotas, &usage::catalog_of_quotas(&cx).await?.catalog))
     }
 }
 

@@ -169,7 +169,7 @@ pub struct CustomerNews {
     /// Which; null for many.
     #[schema(required, example = "cus_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     customer: Option<String>,
-    /// What was done, as in the audit trail.
+    /// What was done, as in the audit trail; for those who work for the tenant, null for the customer.
     #[schema(required, example = "override.set")]
     cause: Option<String>,
 }
@@ -194,6 +194,9 @@ impl News {
     fn of_event(told: &Numbered, to_staff: bool) -> Self {
         let event = &told.event;
         let (subject, facts) = (event.subject.clone(), event.facts.clone());
+        if !to_staff && event.kind == Kind::Customer {
+            return Self::Customer(CustomerNews { customer: subject, cause: None });
+        }
         if !to_staff && event.kind != Kind::Subscription {
             // What the public may hear of is what is sold.
             let plan = subject.filter(|_| event.kind == Kind::Plan);

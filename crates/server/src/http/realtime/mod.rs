@@ -4,6 +4,7 @@ mod feed;
 mod message;
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -120,14 +121,8 @@ fn refuse_foreign_origin(cx: &Cx, headers: &HeaderMap) -> Result<(), Error> {
 async fn talk(cx: Cx, since: Option<String>, mut socket: WebSocket) {
     let mut feed = Feed::open(cx, since);
     loop {
-        let messages = tokio::select! {
-            messages = feed.next() => messages,
-            incoming = socket.recv() => match incoming {
-                None | Some(Err(_) | Ok(WsMessage::Close(_))) => return,
-                Some(Ok(_)) => continue,
-            },
-        };
-        let Some(messages) = messages else {
+        let Some(said) = while_open(&mut socket, feed.next()).await else { return };
+        let Some(messages) = said else {
             let bye = CloseFrame { code: feed.close_code(), reason: "".into() };
             let _gone = timeout(SOCKET_SEND, socket.send(WsMessage::Close(Some(bye)))).await;
             return;
@@ -141,12 +136,29 @@ async fn talk(cx: Cx, since: Option<String>, mut socket: WebSocket) {
     }
 }
 
+/// What comes of something, unless the client goes away first. What the client sends does not cut it short: a feed that
+/// was given up halfway would have lost what it had begun to tell.
+async fn while_open<T>(socket: &mut WebSocket, something: impl Future<Output = T>) -> Option<T> {
+    let mut something = pin!(something);
+    loop {
+        tokio::select! {
+            done = &mut something => return Some(done),
+            incoming = socket.recv() => {
+                if matches!(incoming, None | Some(Err(_) | Ok(WsMessage::Close(_)))) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
 /// The same messages as server-sent events, where WebSockets are blocked.
 #[utoipa::path(get, path = "/api/realtime/sse", operation_id = "streamEvents", tag = "realtime", params(LiveQuery),
     responses((status = 200, description = "Messages of this form as `data:`, their ids as `id:`.", body = Message, content_type = "text/event-stream"), (status = 401, body = Problem)))]
 pub async fn sse(Caller(cx, since): Caller, headers: HeaderMap) -> Response {
+    // A browser that comes back names the URL of the first time, and in the header what it has heard since.
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let feed = Feed::open(cx, since.or(last));
+    let feed = Feed::open(cx, last.or(since));
     let batches = stream::unfold(feed, |mut feed| async move { feed.next().await.map(|messages| (messages, feed)) });
     let events = futures_util::StreamExt::flat_map(batches, |messages| {
         stream::iter(messages.into_iter().map(|message| {

@@ -9,8 +9,11 @@ export interface ResourceState<T> {
 
 export type Resource<T> = ReturnType<typeof createResource<T>>;
 
-/** One thing that is fetched once and kept; older data stays visible while it is fetched again. */
-export function createResource<T>(load: () => Promise<T>) {
+/**
+ * One thing that is fetched once and kept; older data stays visible while it is fetched again. `arrived` hears each answer
+ * that is kept, so never one that a newer fetch has overtaken.
+ */
+export function createResource<T>(load: () => Promise<T>, arrived?: (data: T) => void) {
   const { get, set, subscribe } = observable<ResourceState<T>>({ loading: true });
   let newest = 0;
 
@@ -19,7 +22,9 @@ export function createResource<T>(load: () => Promise<T>) {
     if (!get().loading) set({ ...get(), loading: true });
     try {
       const data = await load();
-      if (mine === newest) set({ data, loading: false });
+      if (mine !== newest) return;
+      arrived?.(data);
+      set({ data, loading: false });
     } catch (thrown) {
       if (mine === newest && !isAbort(thrown)) set({ ...get(), error: asTollgateError(thrown), loading: false });
     }

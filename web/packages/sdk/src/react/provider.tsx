@@ -8,6 +8,7 @@ import {
   createUsageStore,
   type LiveMessage,
   type MySubscription,
+  type Quotas,
   type Resource,
   type TollgateClient,
   type TollgateError,
@@ -19,7 +20,7 @@ export interface Tollgate {
   client: TollgateClient;
   usage: UsageStore;
   /** The first fetch of all quotas; what follows comes over the live connection. */
-  usageFetch: Resource<void>;
+  usageFetch: Resource<Quotas>;
   subscription: Resource<MySubscription>;
   components: Resource<Component[]>;
   notice: QuotaNotice;
@@ -52,7 +53,7 @@ export function TollgateProvider(props: TollgateProviderProps) {
       onMessage: (message) => {
         // A feature may be granted no more, so the whole set is fetched. After a resync it comes by itself.
         const { type } = message;
-        const changed = type === "subscription.updated" || type === "plan.updated";
+        const changed = type === "subscription.updated" || type === "customer.updated" || type === "plan.updated";
         const stale = changed ? [usageFetch, subscription, components] : [subscription, components];
         if (changed || type === "resync") for (const resource of stale) void resource.refresh();
         for (const hear of hearers) hear(message);
@@ -77,7 +78,7 @@ function createTollgate(options: ClientOptions): Tollgate {
   return {
     client,
     usage,
-    usageFetch: createResource(() => client.usage().then(usage.replace)),
+    usageFetch: createResource(() => client.usage(), usage.replace),
     subscription: createResource(() => client.subscription()),
     components: createResource(() => client.components()),
     notice: createQuotaNotice(),
