@@ -78,10 +78,15 @@ async fn features(db: &Db, tenant: &TenantId) -> Result<BTreeMap<FeatureKey, Fea
         .collect()
 }
 
-/// Keeps everybody else from changing what is sold until the transaction ends. Edits of one thing lock it first and move
-/// the tenant's epoch last, and so it is done here.
+/// Keeps everybody else from changing what is sold until the transaction ends. Rows are locked in the order in which
+/// edits of one thing lock them, so that none waits for another in a circle: a component before its counter, a plan
+/// before what it grants, and the tenant, whose epoch every edit moves, last.
 pub async fn lock(tx: &mut Tx, tenant: &TenantId) -> Result<()> {
-    let _locked: [Vec<(String,)>; 5] = [
+    let _locked: [Vec<(String,)>; 6] = [
+        sql!("SELECT component FROM component WHERE tenant_id = $1 ORDER BY component {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
         sql!("SELECT plan_id FROM plan WHERE tenant_id = $1 ORDER BY slug {lock}").bind(tenant).all(&mut *tx).await?,
         sql!("SELECT feature FROM feature WHERE tenant_id = $1 ORDER BY feature {lock}")
             .bind(tenant)
@@ -91,14 +96,11 @@ pub async fn lock(tx: &mut Tx, tenant: &TenantId) -> Result<()> {
             .bind(tenant)
             .all(&mut *tx)
             .await?,
-        sql!("SELECT component FROM component WHERE tenant_id = $1 ORDER BY component {lock}")
-            .bind(tenant)
-            .all(&mut *tx)
-            .await?,
         sql!("SELECT slug FROM credit_pack WHERE tenant_id = $1 ORDER BY slug {lock}")
             .bind(tenant)
             .all(&mut *tx)
             .await?,
+        sql!("SELECT tenant_id FROM tenant WHERE tenant_id = $1 {lock}").bind(tenant).all(&mut *tx).await?,
     ];
     Ok(())
 }

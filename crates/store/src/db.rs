@@ -107,6 +107,17 @@ impl Db {
         }
     }
 
+    /// Begins a transaction that reads everything as it was at one moment, and writes nothing. Nobody waits for it.
+    pub async fn snapshot(&self) -> Result<Tx> {
+        let open = match &self.kind {
+            Kind::Sqlite(db) => Open::Snapshot(db.readers.begin().await?),
+            Kind::Postgres { pool, .. } => {
+                Open::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        };
+        Ok(Tx { open, outbox: Outbox::default() })
+    }
+
     /// The same pool, for a gate that is told another URL.
     #[cfg(test)]
     pub(crate) fn elsewhere(&self, url: &str) -> Self {
@@ -162,6 +173,8 @@ pub struct Tx {
 enum Open {
     /// On SQLite, with its turn among the writers, and where it says what it told.
     Sqlite(Transaction<'static, Sqlite>, OwnedMutexGuard<()>, broadcast::Sender<Spoken>),
+    /// On SQLite, beside the writers.
+    Snapshot(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -184,6 +197,7 @@ impl Tx {
                 drop(turn);
                 Ok(())
             }
+            Open::Snapshot(tx) => Ok(tx.commit().await?),
             Open::Postgres(tx) => Ok(tx.commit().await?),
         }
     }
@@ -235,7 +249,9 @@ macro_rules! run {
         match $on.into() {
             On::Db(Db { kind: Kind::Sqlite(db) }) => bind_sqlite!($make, text, values).$call(&db.readers).await,
             On::Db(Db { kind: Kind::Postgres { pool, .. } }) => bind_postgres!($make, text, values).$call(pool).await,
-            On::Tx(Tx { open: Open::Sqlite(tx, ..), .. }) => bind_sqlite!($make, text, values).$call(&mut **tx).await,
+            On::Tx(Tx { open: Open::Sqlite(tx, ..) | Open::Snapshot(tx), .. }) => {
+                bind_sqlite!($make, text, values).$call(&mut **tx).await
+            }
             On::Tx(Tx { open: Open::Postgres(tx), .. }) => bind_postgres!($make, text, values).$call(&mut **tx).await,
         }
     }};
@@ -308,7 +324,7 @@ impl Query {
             On::Db(Db { kind: Kind::Postgres { pool, .. } }) => {
                 bind_postgres!(sqlx::query::<Postgres>, text, values).execute(pool).await?.rows_affected()
             }
-            On::Tx(Tx { open: Open::Sqlite(tx, ..), .. }) => {
+            On::Tx(Tx { open: Open::Sqlite(tx, ..) | Open::Snapshot(tx), .. }) => {
                 bind_sqlite!(sqlx::query::<Sqlite>, text, values).execute(&mut **tx).await?.rows_affected()
             }
             On::Tx(Tx { open: Open::Postgres(tx), .. }) => {

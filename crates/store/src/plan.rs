@@ -139,6 +139,21 @@ pub async fn grants(
     Ok(grants)
 }
 
+/// What a plan grants of each feature.
+pub async fn grants_of(
+    on: impl Into<On<'_>>,
+    tenant: &TenantId,
+    plan: &PlanId,
+) -> Result<BTreeMap<FeatureKey, PlanFeature>> {
+    let rows: Vec<PlanFeatureRow> =
+        sql!("SELECT plan_id, feature, enabled, limit_value, limit_type, reset, warning, critical, fail_open, overage_micros FROM plan_feature WHERE tenant_id = $1 AND plan_id = $2")
+            .bind(tenant)
+            .bind(plan)
+            .all(on)
+            .await?;
+    rows.into_iter().map(plan_feature).collect()
+}
+
 fn plan_feature(row: PlanFeatureRow) -> Result<(FeatureKey, PlanFeature)> {
     let threshold = |value: i64| u16::try_from(value).map_err(|e| broken("plan_feature", &row.feature, e));
     let granted = PlanFeature {
@@ -336,6 +351,16 @@ pub async fn subscribers(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<BTr
         .all(on)
         .await?;
     Ok(rows.into_iter().map(|(plan, count)| (PlanId::stored(plan), count)).collect())
+}
+
+/// Current subscriptions of one plan.
+pub async fn subscribers_of(on: impl Into<On<'_>>, tenant: &TenantId, plan: &PlanId) -> Result<i64> {
+    let row: Option<(i64,)> = sql!("SELECT COUNT(*) FROM subscription WHERE tenant_id = $1 AND plan_id = $2 AND status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
+        .bind(tenant)
+        .bind(plan)
+        .find(on)
+        .await?;
+    Ok(row.map_or(0, |(count,)| count))
 }
 
 /// Counts a change of the plan's prices in its revision, so that an edit made from before is noticed.

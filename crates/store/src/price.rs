@@ -40,6 +40,15 @@ pub async fn sold(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Vec<Versio
         .await
 }
 
+/// The public prices of a plan that are sold now.
+pub async fn sold_of(on: impl Into<On<'_>>, tenant: &TenantId, plan: &PlanId) -> Result<Vec<VersionRow>> {
+    sql!("SELECT price_id, plan_id, interval, currency, amount_minor, version, active, customer_id, created_at, ended_at FROM price WHERE tenant_id = $1 AND plan_id = $2 AND active = true AND customer_id IS NULL ORDER BY interval, currency")
+        .bind(tenant)
+        .bind(plan)
+        .all(on)
+        .await
+}
+
 /// All versions of a plan's prices, newest first.
 pub async fn versions(
     on: impl Into<On<'_>>,

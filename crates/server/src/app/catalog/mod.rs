@@ -70,7 +70,7 @@ struct Now {
 
 impl Now {
     async fn load(tx: &mut Tx, cx: &Cx) -> Result<Self> {
-        let row = store::tenant::lock(tx, cx.tenant.id()).await?;
+        let row = store::tenant::find(&mut *tx, cx.tenant.id()).await?;
         let row = row.ok_or_else(|| Error::new(Code::UnknownTenant, "The tenant is gone."))?;
         let default_plan = state::default_plan(tx, cx, &row).await?;
         Ok(Self { state: State::load(tx, cx).await?, row, default_plan })
@@ -90,7 +90,7 @@ impl Now {
 /// The whole catalog.
 pub async fn export(cx: &Cx) -> Result<Exported> {
     let cx = &plan::fresh(cx).await?;
-    let mut tx = cx.app.db.begin().await?;
+    let mut tx = cx.app.db.snapshot().await?;
     Now::load(&mut tx, cx).await?.exported()
 }
 
@@ -98,8 +98,7 @@ pub async fn export(cx: &Cx) -> Result<Exported> {
 pub async fn apply(cx: &Cx, text: &[u8], how: How, expected: &Expected) -> Result<Outcome> {
     let (document, problems) = read::read(text)?;
     let cx = &plan::fresh(cx).await?;
-    let mut tx = cx.app.db.begin().await?;
-    store::catalog::lock(&mut tx, cx.tenant.id()).await?;
+    let mut tx = if how.dry_run { cx.app.db.snapshot().await? } else { locked(cx).await? };
     let now = Now::load(&mut tx, cx).await?;
     let tag = now.exported()?.tag;
     if !how.dry_run || *expected != Expected::Unsaid {
@@ -112,6 +111,13 @@ pub async fn apply(cx: &Cx, text: &[u8], how: How, expected: &Expected) -> Resul
     let tag = Now::load(&mut tx, cx).await?.exported()?.tag;
     tx.commit().await?;
     Ok(Outcome { changes, applied: true, tag })
+}
+
+/// A transaction beside which nobody changes what is sold.
+async fn locked(cx: &Cx) -> Result<Tx> {
+    let mut tx = cx.app.db.begin().await?;
+    store::catalog::lock(&mut tx, cx.tenant.id()).await?;
+    Ok(tx)
 }
 
 /// Fills a new tenant with what a document says.

@@ -1,6 +1,6 @@
 //! Adding, changing and taking away AI components. What is answered is live: the next call on any node uses it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::catalog::{Feature, FeatureKind, LimitType, PlanFeature, Thresholds};
 use domain::id::{FeatureKey, PlanId};
@@ -149,6 +149,12 @@ pub async fn write(
 ) -> Result<()> {
     let (tenant, key) = (cx.tenant.id(), FeatureKey::stored(row.component.as_str()));
     let own = definition.draws.iter().any(|draw| draw.feature == key);
+    // Plans are locked before features, in the order of their names, as everywhere.
+    let slug_of = |plan| cx.tenant.catalog.plans.get(plan).map(|plan| plan.slug.to_string()).unwrap_or_default();
+    let granted_by: BTreeSet<String> = grants.iter().map(|(plan, _)| slug_of(plan)).collect();
+    for slug in &granted_by {
+        store::plan::lock(tx, tenant, slug).await?;
+    }
     if own && store::feature::lock(tx, tenant, &key).await?.is_none() {
         let features = &cx.tenant.catalog.features;
         let name = definition.name.as_str().into();
@@ -159,8 +165,7 @@ pub async fn write(
     store::component::insert(tx, tenant, row).await?;
     keep(tx, cx, row, "created").await?;
     for (plan, granted) in grants {
-        let slug = cx.tenant.catalog.plans.get(plan).map(|plan| plan.slug.to_string()).unwrap_or_default();
-        let before = plan::lock(tx, cx, &slug).await?;
+        let before = plan::lock(tx, cx, &slug_of(plan)).await?;
         let mut terms = before.terms.clone();
         terms.features.insert(key.clone(), granted.clone());
         plan::publish(

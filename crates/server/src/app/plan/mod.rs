@@ -173,11 +173,10 @@ pub async fn lock(tx: &mut Tx, cx: &Cx, slug: &str) -> Result<Sold> {
 }
 
 async fn read(tx: &mut Tx, cx: &Cx, row: PlanRow) -> Result<Sold> {
-    let tenant = cx.tenant.id();
-    let mut prices = store::price::sold(&mut *tx, tenant).await?;
-    prices.retain(|price| price.plan_id == row.plan_id);
-    let features = store::plan::grants(&mut *tx, tenant).await?.remove(&row.id()).unwrap_or_default();
-    let subscribers = store::plan::subscribers(&mut *tx, tenant).await?.get(&row.id()).copied().unwrap_or_default();
+    let (tenant, plan) = (cx.tenant.id(), row.id());
+    let prices = store::price::sold_of(&mut *tx, tenant, &plan).await?;
+    let features = store::plan::grants_of(&mut *tx, tenant, &plan).await?;
+    let subscribers = store::plan::subscribers_of(tx, tenant, &plan).await?;
     Sold::of(row, prices, features, subscribers)
 }
 
