@@ -7,9 +7,10 @@ use domain::permission::Role;
 use domain::time::{Reset, Timestamp, period_at};
 use store::user::UserRow;
 
+use super::template::Starter;
 use super::tenant::Tenant;
 use super::upstream::{key_hint, keyless, upstream_place};
-use super::{customer, setup, template, usage};
+use super::{customer, setup, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -84,13 +85,13 @@ pub async fn create(app: &Arc<App>, password: &str, upstream: &Upstream, now: Ti
     let began = Timestamp::from_micros(now.as_micros().div_euclid(DAY_SECONDS * 1_000_000) * DAY_SECONDS * 1_000_000);
     let began = began.plus_seconds(-HISTORY_DAYS * DAY_SECONDS);
     let times = (began, now);
-    let halisoft = match tenant(app, "halisoft", upstream, began).await {
+    let halisoft = match tenant(app, Starter::Halisoft, upstream, began).await {
         // Another node that was started at the same moment makes it.
         Err(error) if error.code == Code::Taken => return Ok(false),
         made => made?,
     };
     people(app, &halisoft, &HALISOFT, &hash, times).await?;
-    let studio = tenant(app, "studio", upstream, began).await?;
+    let studio = tenant(app, Starter::Studio, upstream, began).await?;
     people(app, &studio, &STUDIO, &hash, times).await?;
     let operator = Person { email: OPERATOR, name: "Olga Operator", role: Role::Operator, plan: None, used: &[] };
     let platform = app.tenants.get(&app.db, &app.master, &setup::platform()).await?;
@@ -105,8 +106,8 @@ pub async fn is_password(app: &App, password: &str) -> Result<bool> {
     app.passwords.verify(password, stored).await
 }
 
-async fn tenant(app: &Arc<App>, name: &str, upstream: &Upstream, began: Timestamp) -> Result<Arc<Tenant>> {
-    let template = template::named(name)?.ok_or_else(|| Error::internal(format!("no template {name}")))?;
+async fn tenant(app: &Arc<App>, starter: Starter, upstream: &Upstream, began: Timestamp) -> Result<Arc<Tenant>> {
+    let template = starter.template()?;
     let id = TenantId::from_bits(id_bits());
     let row = template.tenant(&id, "sandbox", began);
     let mut tx = app.db.begin().await?;
@@ -235,9 +236,8 @@ mod tests {
 
     #[test]
     fn the_demos_people_are_at_the_tenants_of_its_templates() {
-        for (name, people) in [("halisoft", &HALISOFT[..]), ("studio", &STUDIO[..])] {
-            assert!(people.iter().all(|person| person.email.ends_with(&format!("{name}.example"))));
-            assert!(template::named(name).expect("it reads").is_some());
+        for (starter, people) in [(Starter::Halisoft, &HALISOFT[..]), (Starter::Studio, &STUDIO[..])] {
+            assert!(people.iter().all(|person| person.email.ends_with(&format!("{}.example", starter.name()))));
         }
     }
 }

@@ -50,7 +50,6 @@ pub mod session;
 pub mod setting;
 pub mod setup;
 pub mod shortage;
-pub mod starter;
 pub mod subscription;
 pub mod summary;
 pub mod template;

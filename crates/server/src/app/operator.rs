@@ -14,7 +14,7 @@ use store::tenant::{Extent, OperatedRow, TenantRow};
 use super::revision::Expected;
 use super::session::one_line;
 use super::setup::{blank_tenant, new_user, platform};
-use super::starter::Starter;
+use super::template::Starter;
 use super::{audit, creation, setting, usage};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
@@ -96,7 +96,7 @@ pub async fn create(cx: &Cx, new: &NewTenant, identity: Option<&Idempotency>) ->
         return Ok((view(&cx.app.db, &made).await?, true));
     }
     insert(&mut tx, &row).await?;
-    new.template.write(&mut tx, &cx.app, row.clone(), cx.now).await?;
+    new.template.template()?.write(&mut tx, &cx.app, row.clone(), cx.now).await?;
     store::user::insert(&mut tx, &id, &owner, cx.now).await?;
     let state = json!({ "name": row.name, "mode": row.mode, "template": new.template.name(), "currency": row.currency, "timezone": row.timezone });
     tell(&mut tx, cx, &id, ("tenant.created", &row.slug), (None, Some(state))).await?;
@@ -112,7 +112,7 @@ pub async fn create(cx: &Cx, new: &NewTenant, identity: Option<&Idempotency>) ->
 fn checked(new: &NewTenant, id: &TenantId, cx: &Cx) -> Result<TenantRow> {
     check_slug(&new.slug).map_err(|why| Error::field("/slug", why.to_string()))?;
     let name = one_line("/name", &new.name)?;
-    let own = new.template.currency()?;
+    let own = new.template.template()?.catalog.currency;
     let wanted = new.currency.as_deref().or(own.as_deref()).unwrap_or("USD");
     let currency =
         Currency::parse(wanted).map_err(|_| Error::field("/currency", "use an ISO 4217 code such as EUR"))?;

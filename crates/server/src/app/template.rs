@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::id::TenantId;
 use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use store::db::Tx;
 use store::tenant::TenantRow;
 
@@ -14,10 +15,6 @@ use super::catalog::{self, read};
 use super::tenant::{Brand, Tenant};
 use crate::cx::{App, Cx};
 use crate::error::Result;
-
-/// What new tenants can begin with.
-#[cfg(test)]
-pub const NAMES: [&str; 3] = ["halisoft", "studio", "empty"];
 
 /// A tenant to be made.
 #[derive(Debug, Clone)]
@@ -32,33 +29,63 @@ pub struct Template {
     pub catalog: Document,
 }
 
-/// The template of a name; none for any other than `halisoft`, `studio` and `empty`.
-pub fn named(name: &str) -> Result<Option<Template>> {
-    let (called, brand, documents) = match name {
-        "halisoft" => (
-            "HaliSoft",
-            brand(("#0f766e", "#b45309"), "md"),
-            [include_str!("../demo/halisoft.yaml"), include_str!("../demo/halisoft-components.yaml")],
-        ),
-        "studio" => (
-            "Studio",
-            brand(("#6d28d9", "#be185d"), "lg"),
-            [include_str!("../demo/studio.yaml"), include_str!("../demo/studio-components.yaml")],
-        ),
-        "empty" => {
-            let (slug, name) = (name.to_owned(), String::new());
-            return Ok(Some(Template { slug, name, brand: Brand::default(), catalog: Document::default() }));
+/// What a new tenant can begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Starter {
+    /// Six AI components by the month, on three plans.
+    Halisoft,
+    /// One pool of prompts and storage, on three plans.
+    Studio,
+    /// Nothing.
+    Empty,
+}
+
+impl Starter {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Halisoft, Self::Studio, Self::Empty];
+
+    /// Its name on the wire, and that of the demo's tenant in URLs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Halisoft => "halisoft",
+            Self::Studio => "studio",
+            Self::Empty => "empty",
         }
-        _ => return Ok(None),
-    };
-    let [plans, components] = documents.map(document);
-    let catalog = Document {
-        components: components?.components,
-        model_prices: document(include_str!("../demo/prices.yaml"))?.model_prices,
-        ..plans?
-    };
-    let brand = Brand { name: called.to_owned(), ..brand };
-    Ok(Some(Template { slug: name.to_owned(), name: called.to_owned(), brand, catalog }))
+    }
+
+    /// The one of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|starter| starter.name() == name)
+    }
+
+    /// What it is, read from its documents.
+    pub fn template(self) -> Result<Template> {
+        let (name, brand, documents) = match self {
+            Self::Halisoft => (
+                "HaliSoft",
+                brand(("#0f766e", "#b45309"), "md"),
+                [include_str!("../demo/halisoft.yaml"), include_str!("../demo/halisoft-components.yaml")],
+            ),
+            Self::Studio => (
+                "Studio",
+                brand(("#6d28d9", "#be185d"), "lg"),
+                [include_str!("../demo/studio.yaml"), include_str!("../demo/studio-components.yaml")],
+            ),
+            Self::Empty => {
+                let (slug, name) = (self.name().to_owned(), String::new());
+                return Ok(Template { slug, name, brand: Brand::default(), catalog: Document::default() });
+            }
+        };
+        let [plans, components] = documents.map(document);
+        let catalog = Document {
+            components: components?.components,
+            model_prices: document(include_str!("../demo/prices.yaml"))?.model_prices,
+            ..plans?
+        };
+        let brand = Brand { name: name.to_owned(), ..brand };
+        Ok(Template { slug: self.name().to_owned(), name: name.to_owned(), brand, catalog })
+    }
 }
 
 fn brand((primary, accent): (&str, &str), radius: &str) -> Brand {
@@ -100,7 +127,8 @@ impl Template {
         self
     }
 
-    /// Writes what it sells into a tenant that this transaction has made and that has nothing yet.
+    /// Writes what it sells into a tenant that this transaction has made and that has nothing yet. Its components run on
+    /// the upstream that needs no key, and say so, until the tenant names another.
     pub async fn write(self, tx: &mut Tx, app: &Arc<App>, tenant: TenantRow, now: Timestamp) -> Result<()> {
         let mut cx = Cx::system(app, &Arc::new(Tenant::empty(tenant)?), "template");
         cx.now = now;
@@ -115,11 +143,11 @@ mod tests {
 
     #[test]
     fn every_template_reads() {
-        for name in NAMES {
-            let template = named(name).expect("it reads").expect("it is there");
-            assert_eq!(template.slug, name);
-            assert_eq!(template.catalog.plans.is_some(), name != "empty");
+        for starter in Starter::ALL {
+            let template = starter.template().expect("it reads");
+            assert_eq!(Starter::parse(&template.slug), Some(starter));
+            assert_eq!(template.catalog.plans.is_some(), starter != Starter::Empty);
         }
-        assert!(named("nothing").expect("it is no error").is_none());
+        assert_eq!(Starter::parse("nothing"), None);
     }
 }

@@ -12,7 +12,7 @@ use super::{Storage, existing, opened, switch};
 use crate::app::operator::{self, Edit, NewTenant};
 use crate::app::revision::Expected;
 use crate::app::setup;
-use crate::app::starter::Starter;
+use crate::app::template::Starter;
 use crate::app::tenant::PLATFORM;
 use crate::cx::Cx;
 use crate::error::{Code, Error, Result};

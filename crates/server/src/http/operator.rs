@@ -17,7 +17,7 @@ use super::problem::{Failed, Problem};
 use super::retry::Retry;
 use super::wire::{Json, mark_replay};
 use crate::app::operator::{self, Edit, NewTenant, View, first_steps};
-use crate::app::starter::Starter;
+use crate::app::template::Starter;
 use crate::cx::Cx;
 
 /// The first owner of a new tenant.

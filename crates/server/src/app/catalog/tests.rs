@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::difference::{self, Kind};
 use super::document::Document;
 use super::read;
-use crate::app::template;
+use crate::app::template::Starter;
 
 fn document(text: &str) -> Document {
     let (document, problems) = read::read(text.as_bytes()).expect("it is YAML");
@@ -24,8 +24,8 @@ fn wrong(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn what_is_written_is_what_is_read() {
-    for name in template::NAMES {
-        let template = template::named(name).expect("it reads").expect("it is there");
+    for starter in Starter::ALL {
+        let (name, template) = (starter.name(), starter.template().expect("it reads"));
         let text = template.catalog.to_yaml().expect("it is written");
         let again = document(&text);
         assert_eq!(again.to_yaml().expect("it is written"), text, "{name}");
@@ -190,9 +190,8 @@ fn a_small_text_cannot_be_a_large_document() {
 
 /// Documents that differ in everything that a document can differ in.
 fn some() -> Vec<Document> {
-    let mut documents: Vec<_> = ["halisoft", "studio"]
-        .map(|name| template::named(name).expect("it reads").expect("it is there").catalog)
-        .into();
+    let mut documents: Vec<_> =
+        [Starter::Halisoft, Starter::Studio].map(|starter| starter.template().expect("it reads").catalog).into();
     let edits: [fn(&mut Document); 6] = [
         |d| d.plans.as_mut().expect("plans")[0].name = "Other".into(),
         |d| drop(d.features.as_mut().expect("features").pop()),
