@@ -77,10 +77,13 @@ fn in_words(message: &str) -> String {
     message.to_owned()
 }
 
-/// Whether the parser made a float of a number, because no integer holds it.
+/// Whether the parser made a float of a number, because no integer holds it: one of 19 digits before the point, at least.
 fn is_huge(found: &str) -> bool {
-    let number = found.split('`').nth(1).and_then(|number| number.parse::<f64>().ok());
-    found.starts_with("floating") && number.is_some_and(|number| number.abs() >= 2_f64.powi(63))
+    let number = found.split('`').nth(1).unwrap_or_default().trim_start_matches('-');
+    let (digits, exponent) = number.split_once('e').unwrap_or((number, "0"));
+    let whole = digits.split('.').next().unwrap_or_default();
+    let exponent = exponent.parse::<i64>().unwrap_or_default();
+    found.starts_with("floating") && exponent.saturating_add_unsigned(whole.len() as u64) >= 19
 }
 
 /// What stands where the parser expects a type.

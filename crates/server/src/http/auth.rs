@@ -95,9 +95,11 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
     }
 }
 
-/// Whether the gate answers a call: it finds out itself when the tenant in memory is not the one of the database.
+/// Whether the gate answers a call: it finds out itself when the tenant in memory is not the one of the database. It ends
+/// what was begun in any tenant, for AI calls that run on; callers who ask for that are stopped at the door.
 fn decided_by_gate(permission: Permission, path: &str) -> bool {
-    matches!(permission, Permission::UsageWrite | Permission::UsageCorrect | Permission::AiRun)
+    let ends = ["/api/usage/settle", "/api/usage/release"].contains(&path);
+    matches!(permission, Permission::UsageWrite | Permission::UsageCorrect | Permission::AiRun) && !ends
         || ["/api/usage", "/api/usage/check"].contains(&path)
 }
 

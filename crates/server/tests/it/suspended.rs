@@ -45,6 +45,13 @@ async fn ways(server: &Server) -> Vec<Way> {
     let login = json!({ "email": "near@halisoft.example", "password": PASSWORD });
     let wrong = json!({ "email": "near@halisoft.example", "password": "wrong-password-1" });
     let register = json!({ "email": "ann@example.com", "password": PASSWORD });
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let of_risks = json!({ "customer": "acme", "items": [{ "feature": "risk_assessment", "amount": 2 }] });
+        held.push(server.post("/api/usage/reserve", &key, of_risks).await.text_at("/reservation"));
+    }
+    let settle = json!({ "reservation": held[0], "items": [{ "feature": "risk_assessment", "amount": 1 }] });
+    let release = json!({ "reservation": held[1] });
     let sales = json!({ "name": "Ann", "email": "ann@example.com", "message": "Hello" });
     let way = |method: &Method, path, credential: &str, body: &Value, open| Way {
         method: method.clone(),
@@ -60,6 +67,8 @@ async fn ways(server: &Server) -> Vec<Way> {
         way(post, "/api/usage/consume", &key, &of_acme, 200),
         way(post, "/api/usage/check", &key, &of_acme, 200),
         way(post, "/api/usage/reserve", &key, &of_acme, 201),
+        way(post, "/api/usage/settle", &key, &settle, 200),
+        way(post, "/api/usage/release", &key, &release, 200),
         way(post, "/api/ai/invoice-ocr/analyze", &near, &invoice, 200),
         way(post, "/api/ai/invoice-ocr/analyze?customer=acme", &key, &invoice, 200),
         way(get, "/api/usage", &near, nothing, 200),
@@ -131,7 +140,7 @@ fn every_way_in_is_closed_and_opens_again_as_it_was() {
         }
         server.post("/api/auth/refresh", "", refresh).await.assert_ok(200);
         let settled = server.post("/api/usage/settle", &key, settle).await;
-        assert_eq!((settled.status, settled.number_at("/quotas/risk_assessment/used")), (200, 2));
+        assert_eq!((settled.status, settled.number_at("/quotas/risk_assessment/used")), (200, 3));
     });
 }
 
