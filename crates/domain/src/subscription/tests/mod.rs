@@ -1,5 +1,7 @@
 //! The life of a subscription as tables: every command in every state, and the amounts of typical lives.
 
+mod payment;
+
 use super::*;
 use crate::proration::Allowance;
 
@@ -164,17 +166,6 @@ fn a_price_that_is_raised_is_no_upgrade() {
 }
 
 #[test]
-fn a_try_that_failed_after_the_cancellation_is_known_when_it_is_taken_back() {
-    let tried = run(&past_due(), Command::Step(Step::Retry(1)), day(3)).next;
-    let canceled = run(&tried, cancel(When::Usual), day(3)).next;
-    assert_eq!(canceled.access_until, Some(day(9)), "the grace is not lengthened to the end of a period nobody paid");
-    let failed = run(&canceled, Command::PaymentFailed { slot: tried.open[0].slot }, day(4)).next;
-    let undone = run(&failed, Command::UndoCancel, day(4)).next;
-    assert_eq!((undone.status, undone.access_until), (SubscriptionStatus::PastDue, tried.access_until));
-    assert_eq!(next_due_at(&undone, &rules()), Ok(Some(day(5))), "and tried again");
-}
-
-#[test]
 fn a_refusal_says_what_to_do() {
     for refusal in [Refusal::Paused, Refusal::PaymentOpen, Refusal::DueFirst(Step::Renewal), Refusal::OtherCurrency] {
         assert!(refusal.to_string().contains("; "), "{refusal}");
@@ -297,43 +288,6 @@ fn a_purchase_waits_for_its_approval() {
 }
 
 #[test]
-fn a_failed_payment_is_tried_again_until_the_grace_is_over() {
-    let mut state = past_due();
-    let slot = state.open[0].slot;
-    assert_eq!((state.access_until, state.dunning.map(|d| d.until)), (Some(day(9)), Some(day(9))));
-    for (number, on) in [(1, 3), (2, 5), (3, 7)] {
-        let tried = run(&state, Command::Step(Step::Retry(number)), day(on));
-        assert_eq!(tried.effects, [Effect::Retry(number)]);
-        assert_eq!(due(&tried.next, &rules(), day(30)), Ok(Vec::new()), "its outcome is unknown");
-        let failed = run(&tried.next, Command::PaymentFailed { slot }, day(on));
-        assert_eq!(failed.next.access_until, Some(day(9)), "the grace is not lengthened");
-        state = failed.next;
-    }
-    let ended = run(&state, Command::Step(Step::Exhausted), day(9));
-    assert_eq!((ended.next.status, ended.cause), (SubscriptionStatus::Expired, Cause::DunningExhausted));
-    assert_eq!(ended.effects, [Effect::Void(slot), Effect::Notify(Notice::Ended)]);
-    let with_fallback = Rules { fallback: Some(free()), ..rules() };
-    let fallen = decide(&state, &Command::Step(Step::Exhausted), &with_fallback, day(9)).expect("it may happen").next;
-    assert_eq!((fallen.status, fallen.terms, fallen.open.len()), (SubscriptionStatus::Active, free(), 0));
-    let recovered = run(&state, Command::Paid { slot }, day(20)).next;
-    assert_eq!((recovered.status, recovered.access_until, recovered.dunning), (SubscriptionStatus::Active, None, None));
-}
-
-#[test]
-fn after_a_silence_only_the_last_try_is_made() {
-    let late: Vec<_> = due(&past_due(), &rules(), day(8)).expect("in range").iter().map(Due::slot).collect();
-    assert_eq!(late, [format!("retry:3:{}", day(7).as_micros())]);
-    let later: Vec<_> = due(&past_due(), &rules(), day(40)).expect("in range").iter().map(|due| due.step).collect();
-    assert_eq!(later, [Step::Retry(3), Step::Exhausted]);
-    let short = Rules { grace_days: 2, ..rules() };
-    let first = start(&plainly(starter()), &short, day(1)).expect("it begins").next;
-    let slot = first.open[0].slot;
-    let state = decide(&first, &Command::PaymentFailed { slot }, &short, day(2)).expect("it may happen").next;
-    let within: Vec<_> = due(&state, &short, day(40)).expect("in range").iter().map(|due| due.step).collect();
-    assert_eq!(within, [Step::Retry(1), Step::Exhausted], "tries end with the grace");
-}
-
-#[test]
 fn what_fell_due_comes_first_except_for_payments() {
     let state = active();
     let late = decide(&state, &change_to(professional()), &rules(), day(31));
@@ -360,16 +314,6 @@ fn a_pause_keeps_the_billing_dates() {
     let resting = run(&planned, Command::Step(Step::Renewal), day(31));
     assert_eq!((resting.cause, resting.due_now()), (Cause::Paused, Ok(usd(0))));
     assert_eq!(run(&resting.next, Command::Step(Step::Resumption), day(40)).due_now(), Ok(usd(30_000)));
-}
-
-#[test]
-fn a_payment_that_failed_at_rest_gets_its_grace_afterwards() {
-    let unpaid = start(&plainly(starter()), &rules(), day(1)).expect("it begins").next;
-    let paused = run(&unpaid, Command::Pause { when: When::Now, until: None }, day(2)).next;
-    let failed = run(&paused, Command::PaymentFailed { slot: unpaid.open[0].slot }, day(3)).next;
-    assert_eq!((failed.status, next_due_at(&failed, &rules())), (SubscriptionStatus::Paused, Ok(None)));
-    let resumed = run(&failed, Command::Resume, day(10)).next;
-    assert_eq!((resumed.status, resumed.access_until), (SubscriptionStatus::PastDue, Some(day(17))));
 }
 
 #[test]
