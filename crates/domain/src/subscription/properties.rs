@@ -149,9 +149,8 @@ impl World {
         if let Some(end) = state.period.end {
             assert!(state.period.start < end && (state.status == Expired || state.paid.from <= end), "{state:?}");
         }
-        let mut slots: Vec<_> = state.open.iter().map(|open| open.slot).collect();
-        slots.dedup();
-        assert_eq!(slots.len(), state.open.len());
+        let slots: BTreeSet<_> = state.open.iter().map(|open| open.slot).collect();
+        assert_eq!(slots.len(), state.open.len(), "a slot is open once: {:?}", state.open);
     }
 
     /// Does everything that is due, as the server's tick would.
