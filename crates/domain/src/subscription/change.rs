@@ -38,14 +38,17 @@ pub(super) fn change(state: &State, change: &Change<'_>, rules: &Rules, now: Tim
 }
 
 /// What usually holds at once: whatever costs more, and whatever comes after something free. Monthly becomes yearly at
-/// once and yearly monthly at the end of the year, so that what was paid for is used.
+/// once and yearly monthly at the end of the year, so that what was paid for is used; and another currency waits as well.
 fn holds_at_once(from: &Terms, to: &Terms) -> bool {
     if from.is_free() {
         return true;
     }
+    if to.amount.currency != from.amount.currency {
+        return false;
+    }
     match from.interval.months().cmp(&to.interval.months()) {
         std::cmp::Ordering::Less => !to.is_free(),
-        std::cmp::Ordering::Equal => to.amount.currency == from.amount.currency && to.amount.minor >= from.amount.minor,
+        std::cmp::Ordering::Equal => to.amount.minor >= from.amount.minor,
         std::cmp::Ordering::Greater => false,
     }
 }

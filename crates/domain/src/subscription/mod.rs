@@ -182,10 +182,13 @@ impl State {
         months_at(self.terms.interval.months(), (self.anchor, since), zone, now)
     }
 
-    /// What a payment that falls due at an instant comes to with the coupon.
+    /// What a payment that falls due at an instant comes to with the coupon. One of an amount in another currency takes
+    /// nothing off, as long as the price is in that.
     pub fn net(&self, amount: Money, at: Timestamp, zone: &Zone) -> Result<Money, Refusal> {
         match self.discount {
-            Some(discount) if discount.covers(at, zone)? => Ok(discounted(discount.off, amount)?.total),
+            Some(discount) if discount.covers(amount.currency, at, zone)? => {
+                Ok(discounted(discount.off, amount)?.total)
+            }
             Some(_) | None => Ok(amount),
         }
     }
@@ -211,8 +214,11 @@ impl State {
 }
 
 impl Discount {
-    /// Whether the payment that falls due at an instant has something taken off.
-    fn covers(&self, at: Timestamp, zone: &Zone) -> Result<bool, TimeError> {
+    /// Whether the payment in a currency that falls due at an instant has something taken off.
+    fn covers(&self, currency: Currency, at: Timestamp, zone: &Zone) -> Result<bool, TimeError> {
+        if !self.off.counts_in(currency) {
+            return Ok(false);
+        }
         let months = at.months_since(self.from, zone)?;
         // One that is before the first, as a charge for the rest of a period may be, is counted as that.
         let months = u32::try_from(months.max(0)).unwrap_or(u32::MAX);

@@ -1,12 +1,11 @@
 //! Lives at random: whatever people, payments and time do in whatever order, the books add up and nothing happens twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::tests::{plainly, terms, usd};
+use super::tests::{eur, plainly, terms, usd};
 use super::*;
-use crate::money::Money;
 use crate::proration::Allowance;
 use crate::time::tests::ZONES;
 
@@ -19,8 +18,11 @@ enum Act {
 }
 
 fn any_terms() -> impl Strategy<Value = Terms> {
-    (0_u128..4, any::<bool>(), prop_oneof![Just(0_i64), 1_i64..100_000, 1_i64..100_000_000])
-        .prop_map(|(plan, year, minor)| terms(plan, if year { Interval::Year } else { Interval::Month }, minor))
+    let minor = prop_oneof![Just(0_i64), 1_i64..100_000, 1_i64..100_000_000];
+    (0_u128..4, any::<bool>(), minor, prop::bool::weighted(0.3)).prop_map(|(plan, year, minor, abroad)| {
+        let interval = if year { Interval::Year } else { Interval::Month };
+        Terms { amount: if abroad { eur(minor) } else { usd(minor) }, ..terms(plan, interval, minor) }
+    })
 }
 
 fn when() -> impl Strategy<Value = When> {
@@ -57,8 +59,11 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn discount() -> impl Strategy<Value = Option<Discount>> {
     let duration = prop_oneof![Just(Duration::Once), Just(Duration::Repeating), Just(Duration::Forever)];
-    let off =
-        prop_oneof![(1_u8..=100).prop_map(Off::Percent), (1_i64..50_000).prop_map(|minor| Off::Amount(usd(minor)))];
+    let off = prop_oneof![
+        (1_u8..=100).prop_map(Off::Percent),
+        (1_i64..50_000).prop_map(|minor| Off::Amount(usd(minor))),
+        (1_i64..50_000).prop_map(|minor| Off::Amount(eur(minor))),
+    ];
     let one = (off, duration, prop::option::of(1_u32..15));
     let one = one.prop_map(|(off, duration, months)| Discount { off, duration, months, from: Timestamp::EPOCH });
     prop::option::of(one)
@@ -84,25 +89,36 @@ fn rules() -> impl Strategy<Value = Rules> {
     })
 }
 
-/// A subscription under test, with the books of all that was asked for and given back.
+/// All that was asked for and given back in one currency, in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Book {
+    asked: i64,
+    with_approval: i64,
+    given_back: i64,
+}
+
+impl Book {
+    fn sum(self) -> i64 {
+        self.asked - self.given_back
+    }
+}
+
+/// A subscription under test, with its books.
 struct World {
     state: State,
     rules: Rules,
     now: Timestamp,
     slots: BTreeSet<String>,
     steps: BTreeSet<String>,
-    asked: i64,
-    with_approval: i64,
-    given_back: i64,
+    books: BTreeMap<Currency, Book>,
 }
 
 impl World {
     fn begin(new: &Start, rules: Rules, now: Timestamp) -> Self {
         let approval_until = new.approval_until.map(|_| now.plus_seconds(1_800));
         let decision = start(&Start { approval_until, ..new.clone() }, &rules, now).expect("it begins");
-        let (slots, steps) = (BTreeSet::new(), BTreeSet::new());
-        let mut world =
-            Self { state: decision.next.clone(), rules, now, slots, steps, asked: 0, with_approval: 0, given_back: 0 };
+        let (slots, steps, books) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        let mut world = Self { state: decision.next.clone(), rules, now, slots, steps, books };
         world.write(decision);
         world
     }
@@ -119,13 +135,15 @@ impl World {
             assert!(self.slots.insert(slot.to_string()), "{slot} twice");
             assert!(amount.minor > 0, "{effect:?}");
             assert_eq!(lines.iter().map(|line| line.amount.minor).sum::<i64>().abs(), amount.minor, "{effect:?}");
+            assert!(lines.iter().all(|line| line.amount.currency == amount.currency), "{effect:?}");
+            let book = self.books.entry(amount.currency).or_default();
             match sign {
-                0 => self.with_approval += amount.minor,
-                1 => self.asked += amount.minor,
-                _ => self.given_back += amount.minor,
+                0 => book.with_approval += amount.minor,
+                1 => book.asked += amount.minor,
+                _ => book.given_back += amount.minor,
             }
+            assert!(book.given_back <= book.asked + book.with_approval, "too much: {book:?}");
         }
-        assert!(self.given_back <= self.asked + self.with_approval, "{} too much", self.given_back);
         if decision.cause == Cause::Renewed {
             assert_eq!(Some(decision.next.period.start), self.state.period.end, "periods tile time");
         }
@@ -138,6 +156,7 @@ impl World {
         use SubscriptionStatus::{Active, Canceled, Expired, PastDue, Paused, Pending, Trialing};
         let state = &self.state;
         let until = state.access_until.is_some();
+        assert_eq!(state.paid.amount.currency, state.currency());
         match state.status {
             Pending => assert!(state.pending_until.is_some() && state.period.end.is_none()),
             Active => assert!(!state.is_overdue() && !until && state.dunning.is_none(), "{state:?}"),
@@ -189,10 +208,14 @@ impl World {
                 return;
             }
         };
-        let before = self.asked - self.given_back;
+        let before = self.books.clone();
         let next = done.next.clone();
         self.write(done);
-        assert_eq!(told.due_now.minor, self.asked - self.given_back - before, "{command:?}");
+        for (currency, book) in &self.books {
+            let told = if *currency == told.due_now.currency { told.due_now.minor } else { 0 };
+            let before = before.get(currency).copied().unwrap_or_default();
+            assert_eq!(told, book.sum() - before.sum(), "{command:?}");
+        }
         assert_eq!(told.lines.iter().map(|line| line.amount.minor).sum::<i64>(), told.due_now.minor);
         self.check_next_charge(next, told.next_charge.as_ref());
     }
@@ -258,7 +281,7 @@ proptest! {
         // An announcement that came too late was not made.
         punctual.state.trial = late.state.trial;
         prop_assert_eq!(&punctual.state, &late.state);
-        prop_assert_eq!((punctual.slots, punctual.asked), (late.slots, late.asked));
+        prop_assert_eq!((punctual.slots, punctual.books), (late.slots, late.books));
     }
 
     /// RELIABILITY I15: whatever order a provider tells in, and however often, a payment that came has come.
@@ -297,8 +320,7 @@ proptest! {
         world.act(&Act::Ask(to(1, a)));
         let month = 2_592_000_i128;
         let exact = i128::from(a) * (month - i128::from(second)) + i128::from(b) * i128::from(second);
-        let off = i128::from(world.asked - world.given_back) * month - exact;
+        let off = i128::from(world.books[&Currency::USD].sum()) * month - exact;
         prop_assert!(off.abs() <= 3 * month, "{off}");
-        prop_assert_eq!(world.state.paid.amount.currency, Money::zero(Currency::USD).currency);
     }
 }

@@ -13,6 +13,10 @@ pub(super) fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::USD)
 }
 
+pub(super) fn eur(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("EUR").expect("a currency in a test"))
+}
+
 /// A plan at a price; plan 0 is the free one.
 pub(super) fn terms(plan: u128, interval: Interval, minor: i64) -> Terms {
     let price = (minor > 0).then(|| PriceId::from_bits(plan));
@@ -365,13 +369,31 @@ fn a_coupon_takes_off_what_it_covers() {
 
 #[test]
 fn another_currency_begins_with_the_next_period() {
-    let euro = Currency::parse("EUR").expect("a currency");
-    let to = Terms { amount: Money::new(90_000, euro), ..professional() };
+    let to = Terms { amount: eur(90_000), ..professional() };
     let now = Command::Change { to: to.clone(), when: When::Now, allowances: Vec::new() };
     assert_eq!(decide(&active(), &now, &rules(), day(11)), Err(Refusal::OtherCurrency));
     let planned = run(&active(), change_to(to), day(11)).next;
     let renewal = run(&planned, Command::Step(Step::Renewal), day(31));
-    assert_eq!(renewal.due_now(), Ok(Money::new(90_000, euro)));
+    assert_eq!(renewal.due_now(), Ok(eur(90_000)));
+    let yearly = Terms { amount: eur(900_000), ..terms(2, Interval::Year, 1) };
+    assert_eq!(run(&active(), change_to(yearly), day(11)).cause, Cause::ChangeScheduled, "also where it is yearly");
+}
+
+#[test]
+fn a_coupon_of_another_currency_takes_nothing_off() {
+    let to = Terms { amount: eur(90_000), ..professional() };
+    let discount = Discount { off: Off::Amount(usd(5_000)), duration: Duration::Forever, months: None, from: day(1) };
+    let covered = State { discount: Some(discount), ..active() };
+    let planned = run(&covered, change_to(to.clone()), day(11)).next;
+    let renewal = run(&planned, Command::Step(Step::Renewal), day(31));
+    assert_eq!(renewal.due_now(), Ok(eur(90_000)));
+    assert_eq!(renewal.next.worth(0, day(31), &Zone::UTC), Ok(1_080_000));
+    // It waits meanwhile: prices in its own currency have it again.
+    let back = run(&paid(&renewal.next, day(32)), change_to(starter()), day(32)).next;
+    assert_eq!(run(&back, Command::Step(Step::Renewal), at("2027-08-01T00:00:00Z")).due_now(), Ok(usd(25_000)));
+    let planned = Command::Change { to, when: When::PeriodEnd, allowances: Vec::new() };
+    let trial = run(&State { discount: Some(discount), ..trialing(true) }, planned, day(5)).next;
+    assert_eq!(run(&trial, Command::Step(Step::TrialEnd), day(11)).due_now(), Ok(eur(90_000)));
 }
 
 /// Issue 4, "done when": subscribed on the 31st of January, through a leap year.
