@@ -157,8 +157,9 @@ pub(super) fn plan_lines(
     Ok(lines.into_iter().filter(|line| line.amount.minor != 0).collect())
 }
 
-/// What lines come to: money to ask for, which is open from now on, money to give back, or nothing.
-pub(super) fn ask(state: &mut State, slot: Slot, lines: Vec<Line>) -> Result<Option<Effect>, MoneyError> {
+/// What lines come to: money to ask for, which is open from now on, money to give back, or nothing. As long as something
+/// is open nothing is given back, since nobody knows whether it came.
+pub(super) fn ask(state: &mut State, slot: Slot, lines: Vec<Line>) -> Result<Option<Effect>, Refusal> {
     let Some(first) = lines.first() else { return Ok(None) };
     let nothing = Money::zero(first.amount.currency);
     let amount = lines.iter().try_fold(nothing, |sum, line| sum.checked_add(line.amount))?;
@@ -168,6 +169,7 @@ pub(super) fn ask(state: &mut State, slot: Slot, lines: Vec<Line>) -> Result<Opt
             state.open.push(Open { slot, failed: false });
             Some(Effect::Charge(Charge { slot, amount, lines }))
         }
+        _ if !state.open.is_empty() => return Err(Refusal::PaymentOpen),
         _ => Some(Effect::Refund(Refund { slot, amount: nothing.checked_sub(amount)?, lines })),
     })
 }

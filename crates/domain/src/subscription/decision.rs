@@ -296,7 +296,7 @@ pub enum Refusal {
     /// It is in its trial.
     #[error("the subscription is in its trial, which cannot pause; cancel it instead")]
     Trialing,
-    /// A payment failed.
+    /// A payment failed, or one is open and money would have to be given back.
     #[error("a payment is open; pay it first")]
     PaymentOpen,
     /// Nothing is put down for the end of the period.

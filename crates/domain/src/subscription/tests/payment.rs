@@ -3,6 +3,21 @@
 use super::*;
 
 #[test]
+fn nothing_is_given_back_as_long_as_a_payment_is_open() {
+    let unpaid = start(&plainly(professional()), &rules(), day(1)).expect("it begins").next;
+    let now = |to| Command::Change { to, when: When::Now, allowances: Vec::new() };
+    assert_eq!(decide(&unpaid, &now(free()), &rules(), day(2)), Err(Refusal::PaymentOpen));
+    assert_eq!(decide(&unpaid, &now(starter()), &rules(), day(11)), Err(Refusal::PaymentOpen));
+    let came = paid(&unpaid, day(11));
+    assert_eq!(run(&came, now(starter()), day(11)).due_now(), Ok(usd(-40_000)));
+    // What asks for more is asked for beside it, and the end of the period gives nothing back.
+    let dearer = run(&unpaid, now(terms(3, Interval::Month, 120_000)), day(11));
+    assert_eq!((dearer.due_now(), dearer.next.open.len()), (Ok(usd(20_000)), 2));
+    assert_eq!(decide(&dearer.next, &now(professional()), &rules(), day(12)), Err(Refusal::PaymentOpen));
+    assert_eq!(run(&unpaid, change_to(free()), day(11)).cause, Cause::ChangeScheduled);
+}
+
+#[test]
 fn a_try_that_failed_after_the_cancellation_is_known_when_it_is_taken_back() {
     let tried = run(&past_due(), Command::Step(Step::Retry(1)), day(3)).next;
     let canceled = run(&tried, cancel(When::Usual), day(3)).next;
