@@ -2,7 +2,7 @@
 
 use super::decide::{When, begin, enter};
 use super::decision::{Cause, Charge, Decision, Effect, Line, LineKind, Notice, Refund, Refusal, Slot, SlotKind};
-use super::{Open, Rules, Scheduled, State, Terms, ending};
+use super::{Attempt, Open, Rules, Scheduled, State, Terms, ending};
 use crate::entitlement::SubscriptionStatus;
 use crate::money::{Money, MoneyError};
 use crate::proration::{Allowance, Paid, charge, credit};
@@ -166,7 +166,7 @@ pub(super) fn ask(state: &mut State, slot: Slot, lines: Vec<Line>) -> Result<Opt
     Ok(match amount.minor {
         0 => None,
         minor if minor > 0 => {
-            state.open.push(Open { slot, failed: false });
+            state.open.push(Open { slot, attempt: Attempt::First });
             Some(Effect::Charge(Charge { slot, amount, lines }))
         }
         _ if !state.open.is_empty() => return Err(Refusal::PaymentOpen),

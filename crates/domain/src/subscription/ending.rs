@@ -134,7 +134,7 @@ pub(super) fn grace(state: &mut State, rules: &Rules, now: Timestamp) -> Result<
     let until = now.plus_days(rules.grace_days.max(0), &rules.zone)?;
     state.status = SubscriptionStatus::PastDue;
     state.access_until = Some(until);
-    state.dunning = Some(Dunning { since: now, until, tried: 0, in_flight: false });
+    state.dunning = Some(Dunning { since: now, until, tried: 0 });
     Ok(())
 }
 

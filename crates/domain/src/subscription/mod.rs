@@ -72,13 +72,25 @@ pub enum Scheduled {
     Pause(Option<Timestamp>),
 }
 
+/// How far one is with the money that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attempt {
+    /// It was asked for: it is on its way, or nobody knows (RELIABILITY §0.5).
+    First,
+    /// The last try failed.
+    Failed,
+    /// One failed, and it is tried again; of that try nobody knows yet.
+    Again,
+}
+
 /// Money that was asked for and has not come yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// What it was asked for.
     pub slot: Slot,
-    /// Whether a try to get it failed; until then it is on its way, or nobody knows (RELIABILITY §0.5).
-    pub failed: bool,
+    /// How far one is with it.
+    pub attempt: Attempt,
 }
 
 /// The grace of a failed payment.
@@ -89,10 +101,8 @@ pub struct Dunning {
     pub since: Timestamp,
     /// When the grace ends; later failures do not move it.
     pub until: Timestamp,
-    /// The number of the last try that was begun.
+    /// The number of the last try that was begun; it is on its way for what is open as [`Attempt::Again`].
     pub tried: u32,
-    /// Whether that try's outcome is unknown still; nothing is tried or ended meanwhile.
-    pub in_flight: bool,
 }
 
 /// A coupon that was redeemed, with the terms it had then.
@@ -209,7 +219,12 @@ impl State {
 
     /// Whether a payment failed and has not come since.
     pub fn is_overdue(&self) -> bool {
-        self.open.iter().any(|open| open.failed)
+        self.open.iter().any(|open| open.attempt != Attempt::First)
+    }
+
+    /// Whether something that failed is tried again and nobody knows the outcome: nothing is tried or ends meanwhile.
+    pub fn is_tried_again(&self) -> bool {
+        self.open.iter().any(|open| open.attempt == Attempt::Again)
     }
 }
 

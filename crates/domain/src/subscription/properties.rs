@@ -111,6 +111,7 @@ struct World {
     now: Timestamp,
     slots: BTreeMap<String, Money>,
     steps: BTreeSet<String>,
+    on_their_way: BTreeSet<Slot>,
     books: BTreeMap<Currency, Book>,
 }
 
@@ -119,7 +120,8 @@ impl World {
         let approval_until = new.approval_until.map(|_| now.plus_seconds(1_800));
         let decision = start(&Start { approval_until, ..new.clone() }, &rules, now).expect("it begins");
         let (slots, steps, books) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let mut world = Self { state: decision.next.clone(), rules, now, slots, steps, books };
+        let on_their_way = BTreeSet::new();
+        let mut world = Self { state: decision.next.clone(), rules, now, slots, steps, on_their_way, books };
         world.write(decision);
         world
     }
@@ -148,8 +150,22 @@ impl World {
         if decision.cause == Cause::Renewed {
             assert_eq!(Some(decision.next.period.start), self.state.period.end, "periods tile time");
         }
+        self.follow_tries(&decision);
         self.state = decision.next;
         self.check();
+    }
+
+    /// Notes which tries are on their way: until the outcome of each is told, nothing is tried and nothing ends by itself.
+    fn follow_tries(&mut self, decision: &Decision) {
+        let tried = decision.effects.iter().any(|effect| matches!(effect, Effect::Retry(_)));
+        if tried || decision.cause == Cause::DunningExhausted {
+            assert!(self.on_their_way.is_empty(), "{:?} are on their way", self.on_their_way);
+        }
+        if tried {
+            let failed = self.state.open.iter().filter(|open| open.attempt == Attempt::Failed);
+            self.on_their_way.extend(failed.map(|open| open.slot));
+        }
+        self.on_their_way.retain(|slot| decision.next.open.iter().any(|open| open.slot == *slot));
     }
 
     /// What must hold of every state.
@@ -186,8 +202,11 @@ impl World {
         }
     }
 
-    /// Notes what came, when a payment did.
-    fn note_payment(&mut self, command: &Command) {
+    /// Notes the outcome of a payment, and what came.
+    fn note_outcome(&mut self, command: &Command) {
+        if let Command::Paid { slot } | Command::PaymentFailed { slot } = command {
+            self.on_their_way.remove(slot);
+        }
         if let Command::Paid { slot } = command {
             let amount = self.slots[&slot.to_string()];
             self.books.entry(amount.currency).or_default().came += amount.minor;
@@ -225,7 +244,7 @@ impl World {
         };
         let before = self.books.clone();
         let next = done.next.clone();
-        self.note_payment(&command);
+        self.note_outcome(&command);
         self.write(done);
         for (currency, book) in &self.books {
             let told = if *currency == told.due_now.currency { told.due_now.minor } else { 0 };

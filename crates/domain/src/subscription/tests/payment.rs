@@ -51,6 +51,36 @@ fn a_failed_payment_is_tried_again_until_the_grace_is_over() {
     assert_eq!((recovered.status, recovered.access_until, recovered.dunning), (SubscriptionStatus::Active, None, None));
 }
 
+/// The first period's payment failed, and an upgrade's is on its way.
+fn past_due_beside_an_upgrade() -> (State, Slot, Slot) {
+    let unpaid = start(&plainly(starter()), &rules(), day(1)).expect("it begins").next;
+    let dearer = run(&unpaid, change_to(professional()), day(2)).next;
+    let [first, second] = [dearer.open[0].slot, dearer.open[1].slot];
+    (run(&dearer, Command::PaymentFailed { slot: first }, day(2)).next, first, second)
+}
+
+#[test]
+fn a_try_is_on_its_way_until_its_own_outcome_is_known() {
+    let (state, first, second) = past_due_beside_an_upgrade();
+    let tried = run(&state, Command::Step(Step::Retry(1)), day(3)).next;
+    assert_eq!(tried.open[1].attempt, Attempt::First, "what is on its way is not tried again");
+    for outcome in [Command::Paid { slot: second }, Command::PaymentFailed { slot: second }] {
+        let other = run(&tried, outcome.clone(), day(3)).next;
+        assert_eq!(due(&other, &rules(), day(60)), Ok(Vec::new()), "{outcome:?} says nothing of the first");
+        let known = run(&other, Command::PaymentFailed { slot: first }, day(4)).next;
+        assert_eq!(next_due_at(&known, &rules()), Ok(Some(day(5))));
+        let again = decide(&known, &Command::PaymentFailed { slot: first }, &rules(), day(4));
+        assert_eq!(again, Err(Refusal::AlreadySo));
+    }
+    // Both are tried together, and each has its outcome.
+    let both = run(&state, Command::PaymentFailed { slot: second }, day(2)).next;
+    let tried = run(&both, Command::Step(Step::Retry(1)), day(3)).next;
+    let one = run(&tried, Command::PaymentFailed { slot: first }, day(3)).next;
+    assert_eq!(next_due_at(&one, &rules()), Ok(None));
+    let none = run(&one, Command::Paid { slot: second }, day(3)).next;
+    assert_eq!((none.status, next_due_at(&none, &rules())), (SubscriptionStatus::PastDue, Ok(Some(day(5)))));
+}
+
 #[test]
 fn after_a_silence_only_the_last_try_is_made() {
     let late: Vec<_> = due(&past_due(), &rules(), day(8)).expect("in range").iter().map(Due::slot).collect();
