@@ -150,6 +150,9 @@ impl World {
         if decision.cause == Cause::Renewed {
             assert_eq!(Some(decision.next.period.start), self.state.period.end, "periods tile time");
         }
+        if self.state.terms.is_free() && decision.cause == Cause::DunningExhausted {
+            assert_eq!(decision.next.status, SubscriptionStatus::Active, "nobody loses what is free");
+        }
         self.follow_tries(&decision);
         self.state = decision.next;
         self.check();

@@ -82,6 +82,25 @@ fn a_try_is_on_its_way_until_its_own_outcome_is_known() {
 }
 
 #[test]
+fn what_is_free_stays_when_an_old_payment_never_comes() {
+    let unpaid = start(&plainly(starter()), &rules(), day(1)).expect("it begins").next;
+    let planned = run(&unpaid, change_to(free()), day(2)).next;
+    let down = run(&planned, Command::Step(Step::Renewal), day(31)).next;
+    let slot = unpaid.open[0].slot;
+    let failed = run(&down, Command::PaymentFailed { slot }, day(32)).next;
+    assert_eq!((failed.status, failed.terms.clone()), (SubscriptionStatus::PastDue, free()));
+    let replanned = State { scheduled: Some(Scheduled::Change(starter())), ..failed.clone() };
+    for state in [failed, replanned] {
+        for fallback in [None, Some(free())] {
+            let rules = Rules { fallback, retry_days: Vec::new(), ..rules() };
+            let stays = decide(&state, &Command::Step(Step::Exhausted), &rules, day(39)).expect("it may happen");
+            assert_eq!(stays.effects, [Effect::Void(slot), Effect::Notify(Notice::Resumed)]);
+            assert_eq!(stays.next, State { open: Vec::new(), ..down.clone() });
+        }
+    }
+}
+
+#[test]
 fn after_a_silence_only_the_last_try_is_made() {
     let late: Vec<_> = due(&past_due(), &rules(), day(8)).expect("in range").iter().map(Due::slot).collect();
     assert_eq!(late, [format!("retry:3:{}", day(7).as_micros())]);
