@@ -151,7 +151,17 @@ fn a_preview_tells_when_and_what_comes_next() {
     assert_eq!(of(&active(), cancel(When::Usual)), (day(31), 0, None));
     assert_eq!(of(&active(), cancel(When::Now)), (day(11), 0, None));
     let rest = Command::Pause { when: When::Now, until: Some(day(40)) };
-    assert_eq!(of(&active(), rest), (day(11), 0, Some((day(40), 30_000))));
+    assert_eq!(of(&active(), rest.clone()), (day(11), 0, Some((day(40), 30_000))));
+    // What is planned, or ends, makes nothing later that is done beside it.
+    let planned = run(&dearer, change_to(starter()), day(10)).next;
+    assert_eq!(of(&planned, rest), (day(11), 0, Some((day(40), 30_000))));
+    let resting = run(&planned, Command::Pause { when: When::Now, until: None }, day(10)).next;
+    assert_eq!(of(&resting, Command::Resume), (day(11), 0, Some((day(31), 30_000))));
+    let later = Command::Pause { when: When::PeriodEnd, until: Some(day(40)) };
+    assert_eq!(of(&active(), later), (day(31), 0, Some((day(40), 30_000))));
+    let unpaid = start(&plainly(starter()), &rules(), day(1)).expect("it begins").next;
+    let canceled = run(&unpaid, cancel(When::Usual), day(10)).next;
+    assert_eq!(of(&canceled, Command::Paid { slot: unpaid.open[0].slot }), (day(11), 0, None));
     let begun =
         |new: &Start| told(Preview::of(start(new, &rules(), day(1)).expect("it begins"), &rules()).expect("it fits"));
     assert_eq!(begun(&plainly(starter())), (day(1), 30_000, Some((day(31), 30_000))));
