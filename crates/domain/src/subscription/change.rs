@@ -26,7 +26,8 @@ pub(super) fn change(state: &State, change: &Change<'_>, rules: &Rules, now: Tim
         SubscriptionStatus::Trialing | SubscriptionStatus::Active => {}
     }
     if change.to == &state.terms {
-        return Err(Refusal::AlreadySo);
+        // Who chooses what runs wants nothing else at the end of the period either.
+        return if state.scheduled.is_some() { drop_scheduled(state, now) } else { Err(Refusal::AlreadySo) };
     }
     let in_trial = state.status == SubscriptionStatus::Trialing;
     match change.when {

@@ -223,6 +223,22 @@ fn a_cheaper_plan_begins_with_the_next_period() {
 }
 
 #[test]
+fn choosing_what_runs_takes_back_what_is_planned() {
+    let dearer = State { terms: professional(), paid: Paid { amount: usd(90_000), from: day(1) }, ..active() };
+    let pause = Command::Pause { when: When::PeriodEnd, until: None };
+    for plan in [change_to(starter()), pause] {
+        let planned = run(&dearer, plan, day(10)).next;
+        for when in [When::Usual, When::Now, When::PeriodEnd] {
+            let chosen = Command::Change { to: professional(), when, allowances: Vec::new() };
+            let back = run(&planned, chosen.clone(), day(11));
+            assert_eq!((back.cause, back.due_now()), (Cause::ScheduleDropped, Ok(usd(0))));
+            assert_eq!(back.next, dearer);
+            assert_eq!(decide(&back.next, &chosen, &rules(), day(11)), Err(Refusal::AlreadySo));
+        }
+    }
+}
+
+#[test]
 fn monthly_becomes_yearly_at_once_and_yearly_monthly_at_its_end() {
     let yearly = terms(1, Interval::Year, 300_000);
     let decision = run(&active(), change_to(yearly.clone()), day(11));
