@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::catalog::LimitType;
 use crate::money::{Money, MoneyError};
 use crate::revenue::rounded;
-use crate::time::{Period, Reset, TimeError, Timestamp, Zone, period_at};
+use crate::time::{EarlierZone, Period, Reset, TimeError, Timestamp, Zone, period_through};
 
 /// Periods that are closed at once, for one customer.
 pub const PERIODS_AT_ONCE: usize = 100;
@@ -36,22 +36,27 @@ impl Closed {
 /// The periods of some resets that ended after `done` and up to `now`, oldest first; at most [`PERIODS_AT_ONCE`], after
 /// which the last one's end is asked from again.
 ///
-/// Minutes and hours are limits of a rate, and nothing is reported of them; what never resets never closes.
+/// They are the periods in which the gate counts, so the tenant's earlier zones are in them. Minutes and hours are limits
+/// of a rate, and nothing is reported of them; what never resets never closes.
 pub fn closed(
     resets: &[Reset],
-    (anchor, zone): (Timestamp, &Zone),
+    anchor: Timestamp,
+    zones: (&Zone, &[EarlierZone]),
     (done, now): (Timestamp, Timestamp),
 ) -> Result<Vec<Closed>, TimeError> {
     let reported = |reset: &&Reset| !matches!(reset, Reset::Minute | Reset::Hour | Reset::Never);
     let distinct: BTreeSet<Reset> = resets.iter().filter(reported).copied().collect();
     let mut found = Vec::new();
     for reset in distinct {
-        let mut period = period_at(reset, anchor, zone, done)?;
+        let mut period = period_through(reset, anchor, zones, done)?;
         let mut of_this = 0_usize;
         while let Some(end) = period.end.filter(|end| *end <= now && of_this < PERIODS_AT_ONCE) {
-            let next = period_at(reset, anchor, zone, end)?;
-            found.push(Closed { reset, period, next });
-            of_this = of_this.saturating_add(1);
+            let next = period_through(reset, anchor, zones, end)?;
+            // Asked about an instant before the zone changed, a period may end sooner than it did.
+            if next.start >= end {
+                found.push(Closed { reset, period, next });
+                of_this = of_this.saturating_add(1);
+            }
             period = next;
         }
     }
@@ -65,11 +70,12 @@ pub fn closed(
 /// When the next period of some resets ends after `now`; none if none ever does.
 pub fn next_close_at(
     resets: &[Reset],
-    (anchor, zone): (Timestamp, &Zone),
+    anchor: Timestamp,
+    zones: (&Zone, &[EarlierZone]),
     now: Timestamp,
 ) -> Result<Option<Timestamp>, TimeError> {
     let reported = resets.iter().filter(|reset| !matches!(reset, Reset::Minute | Reset::Hour | Reset::Never));
-    let ends = reported.map(|reset| period_at(*reset, anchor, zone, now).map(|period| period.end));
+    let ends = reported.map(|reset| period_through(*reset, anchor, zones, now).map(|period| period.end));
     Ok(ends.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().min())
 }
 
@@ -169,6 +175,9 @@ mod tests {
     use super::*;
     use crate::money::Currency;
 
+    /// A zone that never was another.
+    const UTC: (&Zone, &[EarlierZone]) = (&Zone::UTC, &[]);
+
     fn at(text: &str) -> Timestamp {
         Timestamp::parse(text).expect("a time in a test")
     }
@@ -186,7 +195,7 @@ mod tests {
         let anchor = at("2027-01-31T10:00:00Z");
         let resets = [Reset::BillingMonth, Reset::CalendarMonth, Reset::BillingMonth, Reset::Minute, Reset::Never];
         let (done, now) = (at("2027-01-31T10:00:00Z"), at("2027-03-31T10:00:00Z"));
-        let found = closed(&resets, (anchor, &Zone::UTC), (done, now)).expect("in range");
+        let found = closed(&resets, anchor, UTC, (done, now)).expect("in range");
         let ends: Vec<_> =
             found.iter().map(|closed| closed.period.end.map(|end| end.to_string()).unwrap_or_default()).collect();
         assert_eq!(
@@ -195,9 +204,28 @@ mod tests {
         );
         assert_eq!(found[1].slot(), format!("close:billing_month:{}", anchor.as_micros()));
         assert_eq!(found[1].next.end, Some(now), "the clamped end returns");
-        assert_eq!(closed(&resets, (anchor, &Zone::UTC), (now, now)), Ok(Vec::new()), "and then none");
-        assert_eq!(next_close_at(&resets, (anchor, &Zone::UTC), now), Ok(Some(at("2027-04-01T00:00:00Z"))));
-        assert_eq!(next_close_at(&[Reset::Never, Reset::Hour], (anchor, &Zone::UTC), now), Ok(None));
+        assert_eq!(closed(&resets, anchor, UTC, (now, now)), Ok(Vec::new()), "and then none");
+        assert_eq!(next_close_at(&resets, anchor, UTC, now), Ok(Some(at("2027-04-01T00:00:00Z"))));
+        assert_eq!(next_close_at(&[Reset::Never, Reset::Hour], anchor, UTC, now), Ok(None));
+    }
+
+    #[test]
+    fn what_runs_while_the_zone_changes_is_closed_once_as_it_was_counted() {
+        let until = at("2027-06-15T12:00:00Z");
+        let earlier = [EarlierZone { zone: Zone::parse("Europe/Berlin").expect("a zone in a test"), until }];
+        let new_york = Zone::parse("America/New_York").expect("a zone in a test");
+        let (resets, zones) = ([Reset::CalendarMonth], (&new_york, &earlier[..]));
+        let (anchor, done, now) = (at("2027-01-10T00:00:00Z"), at("2027-04-30T22:00:00Z"), at("2027-08-01T04:00:00Z"));
+        let found = closed(&resets, anchor, zones, (done, now)).expect("in range");
+        let starts = found.iter().map(|closed| closed.period.start.to_string());
+        assert_eq!(
+            starts.collect::<Vec<_>>(),
+            ["2027-04-30T22:00:00Z", "2027-05-31T22:00:00Z", "2027-07-01T04:00:00Z"],
+            "June lasts from Berlin's midnight to New York's"
+        );
+        let in_june = |at| next_close_at(&resets, anchor, zones, at);
+        assert_eq!(in_june(at("2027-06-14T00:00:00Z")), Ok(Some(at("2027-06-30T22:00:00Z"))), "nobody knew of it");
+        assert_eq!(in_june(until), Ok(Some(at("2027-07-01T04:00:00Z"))));
     }
 
     #[test]
@@ -265,22 +293,29 @@ mod tests {
             prop_assert!(cost(units + 1, micros, usd(0)).expect("it fits").minor >= left);
         }
 
-        /// However often and whenever it is asked, every period is closed once.
+        /// However often and whenever it is asked, every period is closed once, also through changes of the zone, and it is
+        /// the one that was counted in.
         #[test]
-        fn every_period_is_closed_once(anchor in 0_i64..2_000_000_000, asks in prop::collection::vec(0_i64..9_000_000, 1..8)) {
+        fn every_period_is_closed_once(anchor in 0_i64..2_000_000_000, change in 0_i64..40_000_000, asks in prop::collection::vec(0_i64..9_000_000, 1..8)) {
             let anchor = Timestamp::EPOCH.plus_seconds(anchor);
             let resets = [Reset::Day, Reset::Week, Reset::BillingMonth, Reset::CalendarMonth, Reset::Year];
-            let zone = Zone::parse("Europe/Berlin").expect("a zone in a test");
+            let zone = Zone::parse("America/New_York").expect("a zone in a test");
+            let before = Zone::parse("Europe/Berlin").expect("a zone in a test");
+            let earlier = [EarlierZone { zone: before, until: anchor.plus_seconds(change) }];
             let (mut done, mut now) = (anchor, anchor);
             let mut last: [Option<Timestamp>; 5] = [None; 5];
             for ask in asks {
                 now = now.plus_seconds(ask);
+                // Before the change nobody knows of it.
+                let zones = if now < earlier[0].until { (&earlier[0].zone, &[][..]) } else { (&zone, &earlier[..]) };
                 loop {
-                    let found = closed(&resets, (anchor, &zone), (done, now)).expect("in range");
+                    let found = closed(&resets, anchor, zones, (done, now)).expect("in range");
                     for one in &found {
                         let place = resets.iter().position(|reset| *reset == one.reset).expect("asked for");
                         prop_assert!(last[place].is_none_or(|end| end == one.period.start), "{:?} after {:?}", one, last);
                         last[place] = one.period.end;
+                        let counted = period_through(one.reset, anchor, zones, one.period.start).expect("in range");
+                        prop_assert_eq!(counted.start, one.period.start, "the key of what was used");
                         done = one.period.end.expect("it ends");
                     }
                     if found.is_empty() {

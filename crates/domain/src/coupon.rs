@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::money::{Money, MoneyError};
+use crate::money::{Currency, Money, MoneyError};
 use crate::time::Timestamp;
 
 /// What a coupon takes off.
@@ -15,6 +15,16 @@ pub enum Off {
     Percent(u8),
     /// An amount, at most the price.
     Amount(Money),
+}
+
+impl Off {
+    /// Whether it takes something off prices in a currency: a share of any, an amount of its own alone.
+    pub fn counts_in(self, currency: Currency) -> bool {
+        match self {
+            Self::Percent(_) => true,
+            Self::Amount(amount) => amount.currency == currency,
+        }
+    }
 }
 
 /// For how long a coupon takes something off.
@@ -113,7 +123,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::money::Currency;
 
     fn usd(minor: i64) -> Money {
         Money::new(minor, Currency::USD)
@@ -144,6 +153,8 @@ mod tests {
         assert_eq!(discounted(Off::Amount(usd(5_000)), usd(999)).map(|found| found.total.minor), Ok(0));
         let euro = Money::new(500, Currency::parse("EUR").expect("a currency"));
         assert_eq!(discounted(Off::Amount(euro), usd(999)), Err(MoneyError::Mixed));
+        assert!(Off::Amount(euro).counts_in(euro.currency) && !Off::Amount(euro).counts_in(Currency::USD));
+        assert!(Off::Percent(20).counts_in(euro.currency));
     }
 
     #[test]

@@ -98,24 +98,51 @@ impl Schedule {
 
     /// The slots after `done`, the last that was run, up to `now`, oldest first, as far as they are to be caught up.
     ///
-    /// At most [`SLOTS_AT_ONCE`]: whoever ran them asks again with the last of them.
+    /// At most [`SLOTS_AT_ONCE`]: whoever ran them asks again with the last of them. The last alone is found without
+    /// walking over the missed ones, of which a year has half a million.
     pub fn due(
         &self,
         zone: &Zone,
         (done, now): (Timestamp, Timestamp),
         catch_up: CatchUp,
     ) -> Result<Vec<Timestamp>, TimeError> {
+        if catch_up == CatchUp::Latest {
+            let last = latest((done, now), |after| self.next_after(after, zone))?;
+            return Ok(last.into_iter().collect());
+        }
         let mut slots = Vec::new();
         let mut next = self.next_after(done, zone)?;
         while next <= now && slots.len() < SLOTS_AT_ONCE {
-            if catch_up == CatchUp::Latest {
-                slots.clear();
-            }
             slots.push(next);
             next = self.next_after(next, zone)?;
         }
         Ok(slots)
     }
+}
+
+/// The last slot after `done` and up to `now`, where `next_after` tells the first after an instant: what may hold a later
+/// one is halved each time, so that there are at most as many searches as an instant has bits, and one more.
+fn latest(
+    (done, now): (Timestamp, Timestamp),
+    mut next_after: impl FnMut(Timestamp) -> Result<Timestamp, TimeError>,
+) -> Result<Option<Timestamp>, TimeError> {
+    let mut found = next_after(done)?;
+    if found > now {
+        return Ok(None);
+    }
+    // Slots are whole seconds, so within one there is no other.
+    let mut until = now;
+    while found.plus_seconds(1) <= until {
+        let half = until.as_micros().saturating_sub(found.as_micros()).div_euclid(2);
+        let middle = found.plus_micros(half);
+        let next = next_after(middle)?;
+        if next <= now {
+            found = next;
+        } else {
+            until = middle;
+        }
+    }
+    Ok(Some(found))
 }
 
 /// How long to wait after a failure.
@@ -246,6 +273,25 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_millions_is_found_by_a_few_searches() {
+        let each_minute = schedule("* * * * *");
+        let (done, now) = (Timestamp::EPOCH, at("2026-11-22T06:00:30Z"));
+        let mut searches = 0;
+        let found = latest((done, now), |after| {
+            searches += 1;
+            each_minute.next_after(after, &Zone::UTC)
+        });
+        assert_eq!(found, Ok(Some(at("2026-11-22T06:00:00Z"))));
+        assert!(searches <= 64, "{searches} searches");
+        assert_eq!(each_minute.due(&Zone::UTC, (done, now), CatchUp::Latest), found.map(Vec::from_iter));
+        let last = at("2026-11-22T06:00:00Z");
+        assert_eq!(each_minute.due(&Zone::UTC, (done, last), CatchUp::Latest), Ok(vec![last]), "due at its instant");
+        let rare = schedule("0 0 29 2 *");
+        assert_eq!(rare.due(&Zone::UTC, (done, now), CatchUp::Latest), Ok(vec![at("2024-02-29T00:00:00Z")]));
+        assert_eq!(latest((now, done), |after| each_minute.next_after(after, &Zone::UTC)), Ok(None));
+    }
+
+    #[test]
     fn each_pause_is_longer_and_none_is_longer_than_the_limit() {
         let backoff = Backoff { first_seconds: 2, max_seconds: 60 };
         let most =
@@ -304,6 +350,20 @@ mod tests {
                 prop_assert_eq!(schedule.next_after(before, &zone).expect("inside the calendar"), next);
                 from = next;
             }
+        }
+
+        /// The last slot is the one that walking over all of them comes to.
+        #[test]
+        fn the_latest_slot_is_the_last_of_each(expression in expression(), start in 0_i64..2_000_000_000, micros in 0_i64..200_000_000_000, zone_number in 0..ZONES.len()) {
+            let (schedule, zone) = (schedule(&expression), zone(ZONES[zone_number]));
+            let done = Timestamp::EPOCH.plus_seconds(start);
+            let now = done.plus_micros(micros);
+            let (mut last, mut next) = (None, schedule.next_after(done, &zone).expect("inside the calendar"));
+            while next <= now {
+                last = Some(next);
+                next = schedule.next_after(next, &zone).expect("inside the calendar");
+            }
+            prop_assert_eq!(schedule.due(&zone, (done, now), CatchUp::Latest), Ok(Vec::from_iter(last)));
         }
 
         #[test]

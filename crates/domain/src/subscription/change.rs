@@ -2,7 +2,7 @@
 
 use super::decide::{When, begin, enter};
 use super::decision::{Cause, Charge, Decision, Effect, Line, LineKind, Notice, Refund, Refusal, Slot, SlotKind};
-use super::{Open, Rules, Scheduled, State, Terms, ending};
+use super::{Attempt, Open, Rules, Scheduled, State, Terms, ending};
 use crate::entitlement::SubscriptionStatus;
 use crate::money::{Money, MoneyError};
 use crate::proration::{Allowance, Paid, charge, credit};
@@ -26,7 +26,8 @@ pub(super) fn change(state: &State, change: &Change<'_>, rules: &Rules, now: Tim
         SubscriptionStatus::Trialing | SubscriptionStatus::Active => {}
     }
     if change.to == &state.terms {
-        return Err(Refusal::AlreadySo);
+        // Who chooses what runs wants nothing else at the end of the period either.
+        return if state.scheduled.is_some() { drop_scheduled(state, now) } else { Err(Refusal::AlreadySo) };
     }
     let in_trial = state.status == SubscriptionStatus::Trialing;
     match change.when {
@@ -38,14 +39,17 @@ pub(super) fn change(state: &State, change: &Change<'_>, rules: &Rules, now: Tim
 }
 
 /// What usually holds at once: whatever costs more, and whatever comes after something free. Monthly becomes yearly at
-/// once and yearly monthly at the end of the year, so that what was paid for is used.
+/// once and yearly monthly at the end of the year, so that what was paid for is used; and another currency waits as well.
 fn holds_at_once(from: &Terms, to: &Terms) -> bool {
     if from.is_free() {
         return true;
     }
+    if to.amount.currency != from.amount.currency {
+        return false;
+    }
     match from.interval.months().cmp(&to.interval.months()) {
         std::cmp::Ordering::Less => !to.is_free(),
-        std::cmp::Ordering::Equal => to.amount.currency == from.amount.currency && to.amount.minor >= from.amount.minor,
+        std::cmp::Ordering::Equal => to.amount.minor >= from.amount.minor,
         std::cmp::Ordering::Greater => false,
     }
 }
@@ -154,17 +158,19 @@ pub(super) fn plan_lines(
     Ok(lines.into_iter().filter(|line| line.amount.minor != 0).collect())
 }
 
-/// What lines come to: money to ask for, which is open from now on, money to give back, or nothing.
-pub(super) fn ask(state: &mut State, slot: Slot, lines: Vec<Line>) -> Result<Option<Effect>, MoneyError> {
+/// What lines come to: money to ask for, which is open from now on, money to give back, or nothing. As long as something
+/// is open nothing is given back, since nobody knows whether it came.
+pub(super) fn ask(state: &mut State, slot: Slot, lines: Vec<Line>) -> Result<Option<Effect>, Refusal> {
     let Some(first) = lines.first() else { return Ok(None) };
     let nothing = Money::zero(first.amount.currency);
     let amount = lines.iter().try_fold(nothing, |sum, line| sum.checked_add(line.amount))?;
     Ok(match amount.minor {
         0 => None,
         minor if minor > 0 => {
-            state.open.push(Open { slot, failed: false });
+            state.open.push(Open { slot, attempt: Attempt::First });
             Some(Effect::Charge(Charge { slot, amount, lines }))
         }
+        _ if !state.open.is_empty() => return Err(Refusal::PaymentOpen),
         _ => Some(Effect::Refund(Refund { slot, amount: nothing.checked_sub(amount)?, lines })),
     })
 }

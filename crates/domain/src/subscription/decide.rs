@@ -189,9 +189,13 @@ impl Preview {
         let lines = lines.collect();
         let next_charge = next_charge(&decision.next, rules)?;
         let Decision { at, next, cause, .. } = decision;
-        // What is put down holds when the period ends, and a cancellation when the time is over.
-        let canceled = next.status == SubscriptionStatus::Canceled;
-        let later = if canceled { next.access_until } else { next.scheduled.as_ref().and(next.period.end) };
+        // What is put down holds when the period ends, and a cancellation when the time is over; what else is done beside
+        // them holds at once.
+        let later = if matches!(cause, Cause::ChangeScheduled | Cause::PauseScheduled) {
+            next.period.end
+        } else {
+            next.access_until.filter(|_| cause == Cause::Canceled)
+        };
         Ok(Self { due_now, lines, effective_at: later.unwrap_or(at), next_charge, next, cause })
     }
 }

@@ -45,7 +45,7 @@ pub enum Effect {
     Collected(Charge),
     /// Give money back, or keep it for the customer: once for its slot.
     Refund(Refund),
-    /// Try again to get what is open: the number of the try.
+    /// Try again to get what failed, which the next state names as [`super::Attempt::Again`]: the number of the try.
     Retry(u32),
     /// An open charge is not collected any more.
     Void(Slot),
@@ -296,7 +296,7 @@ pub enum Refusal {
     /// It is in its trial.
     #[error("the subscription is in its trial, which cannot pause; cancel it instead")]
     Trialing,
-    /// A payment failed.
+    /// A payment failed, or one is open and money would have to be given back.
     #[error("a payment is open; pay it first")]
     PaymentOpen,
     /// Nothing is put down for the end of the period.

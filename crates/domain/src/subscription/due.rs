@@ -123,14 +123,14 @@ pub(super) fn steps(state: &State, rules: &Rules) -> Result<Vec<Due>, TimeError>
 
 /// Tries and the end of an overdue one. While the outcome of a try is unknown nothing is tried and nothing ends.
 fn overdue(state: &State, rules: &Rules, steps: &mut Vec<Due>) -> Result<(), TimeError> {
+    if state.is_tried_again() {
+        return Ok(());
+    }
     let Some(dunning) = state.dunning else {
         let until = state.access_until.unwrap_or(state.period.start);
         steps.push(Due { at: until, step: Step::Exhausted });
         return Ok(());
     };
-    if dunning.in_flight {
-        return Ok(());
-    }
     for (number, days) in (1_u32..).zip(&rules.retry_days) {
         let at = dunning.since.plus_days(*days, &rules.zone)?;
         if number > dunning.tried && at < dunning.until {

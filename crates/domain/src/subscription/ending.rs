@@ -134,7 +134,7 @@ pub(super) fn grace(state: &mut State, rules: &Rules, now: Timestamp) -> Result<
     let until = now.plus_days(rules.grace_days.max(0), &rules.zone)?;
     state.status = SubscriptionStatus::PastDue;
     state.access_until = Some(until);
-    state.dunning = Some(Dunning { since: now, until, tried: 0, in_flight: false });
+    state.dunning = Some(Dunning { since: now, until, tried: 0 });
     Ok(())
 }
 
@@ -160,14 +160,31 @@ pub(super) fn end_trial(state: &State, rules: &Rules, at: Timestamp) -> Result<D
     Ok(Decision { at, next, cause: Cause::TrialConverted, effects: asked.into_iter().collect() })
 }
 
-/// The fallback plan takes its place (SPEC §5), or it ends.
+/// The fallback plan takes its place (SPEC §5), or it ends. What is free already has nothing to fall back from.
 pub(super) fn fall_back(state: &State, rules: &Rules, at: Timestamp, cause: Cause) -> Result<Decision, Refusal> {
+    if state.terms.is_free() {
+        return Ok(stay(state, at, cause));
+    }
     let Some(fallback) = rules.fallback_of(&state.terms) else { return Ok(over(state, at, cause)) };
     let effects = voids(state).chain([Effect::Notify(notice(cause))]).collect();
     let mut next = State { access_until: None, open: Vec::new(), dunning: None, discount: None, ..state.clone() };
     adopt(&mut next, fallback, at);
     begin(&mut next, rules, at)?;
     Ok(Decision { at, next, cause, effects })
+}
+
+/// It stays on its free terms; what is open of dearer times is not collected any more, and what was planned is dropped.
+fn stay(state: &State, at: Timestamp, cause: Cause) -> Decision {
+    let effects = voids(state).chain([Effect::Notify(Notice::Resumed)]).collect();
+    let next = State {
+        status: SubscriptionStatus::Active,
+        access_until: None,
+        open: Vec::new(),
+        dunning: None,
+        scheduled: None,
+        ..state.clone()
+    };
+    Decision { at, next, cause, effects }
 }
 
 /// Nobody approved in time. Who approves late has paid all the same, so the purchase can still be told from others.

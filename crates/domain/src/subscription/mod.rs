@@ -72,13 +72,25 @@ pub enum Scheduled {
     Pause(Option<Timestamp>),
 }
 
+/// How far one is with the money that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attempt {
+    /// It was asked for: it is on its way, or nobody knows (RELIABILITY §0.5).
+    First,
+    /// The last try failed.
+    Failed,
+    /// One failed, and it is tried again; of that try nobody knows yet.
+    Again,
+}
+
 /// Money that was asked for and has not come yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// What it was asked for.
     pub slot: Slot,
-    /// Whether a try to get it failed; until then it is on its way, or nobody knows (RELIABILITY §0.5).
-    pub failed: bool,
+    /// How far one is with it.
+    pub attempt: Attempt,
 }
 
 /// The grace of a failed payment.
@@ -89,10 +101,8 @@ pub struct Dunning {
     pub since: Timestamp,
     /// When the grace ends; later failures do not move it.
     pub until: Timestamp,
-    /// The number of the last try that was begun.
+    /// The number of the last try that was begun; it is on its way for what is open as [`Attempt::Again`].
     pub tried: u32,
-    /// Whether that try's outcome is unknown still; nothing is tried or ended meanwhile.
-    pub in_flight: bool,
 }
 
 /// A coupon that was redeemed, with the terms it had then.
@@ -182,10 +192,13 @@ impl State {
         months_at(self.terms.interval.months(), (self.anchor, since), zone, now)
     }
 
-    /// What a payment that falls due at an instant comes to with the coupon.
+    /// What a payment that falls due at an instant comes to with the coupon. One of an amount in another currency takes
+    /// nothing off, as long as the price is in that.
     pub fn net(&self, amount: Money, at: Timestamp, zone: &Zone) -> Result<Money, Refusal> {
         match self.discount {
-            Some(discount) if discount.covers(at, zone)? => Ok(discounted(discount.off, amount)?.total),
+            Some(discount) if discount.covers(amount.currency, at, zone)? => {
+                Ok(discounted(discount.off, amount)?.total)
+            }
             Some(_) | None => Ok(amount),
         }
     }
@@ -206,13 +219,21 @@ impl State {
 
     /// Whether a payment failed and has not come since.
     pub fn is_overdue(&self) -> bool {
-        self.open.iter().any(|open| open.failed)
+        self.open.iter().any(|open| open.attempt != Attempt::First)
+    }
+
+    /// Whether something that failed is tried again and nobody knows the outcome: nothing is tried or ends meanwhile.
+    pub fn is_tried_again(&self) -> bool {
+        self.open.iter().any(|open| open.attempt == Attempt::Again)
     }
 }
 
 impl Discount {
-    /// Whether the payment that falls due at an instant has something taken off.
-    fn covers(&self, at: Timestamp, zone: &Zone) -> Result<bool, TimeError> {
+    /// Whether the payment in a currency that falls due at an instant has something taken off.
+    fn covers(&self, currency: Currency, at: Timestamp, zone: &Zone) -> Result<bool, TimeError> {
+        if !self.off.counts_in(currency) {
+            return Ok(false);
+        }
         let months = at.months_since(self.from, zone)?;
         // One that is before the first, as a charge for the rest of a period may be, is counted as that.
         let months = u32::try_from(months.max(0)).unwrap_or(u32::MAX);

@@ -4,7 +4,7 @@ use super::change::{adopt, ask, called};
 use super::decide::enter;
 use super::decision::{Cause, Decision, Effect, Notice, Refusal, Slot, SlotKind};
 use super::ending::{grace, rest};
-use super::{Dunning, Rules, Scheduled, State};
+use super::{Attempt, Dunning, Rules, Scheduled, State};
 use crate::entitlement::SubscriptionStatus;
 use crate::time::Timestamp;
 
@@ -50,28 +50,16 @@ pub(super) fn paid(state: &State, slot: Slot, now: Timestamp) -> Result<Decision
             // It was shortened to the grace; what is paid for may be used to its end.
             next.access_until = state.period.end.max(state.access_until);
         }
-    } else if let Some(dunning) = state.dunning {
-        next.dunning = Some(Dunning { in_flight: false, ..dunning });
     }
     Ok(Decision { at: now, next, cause: Cause::PaymentReceived, effects })
 }
 
 /// A payment failed: the grace begins, or goes on as it began.
 pub(super) fn failed(state: &State, slot: Slot, rules: &Rules, now: Timestamp) -> Result<Decision, Refusal> {
-    let known = state.open.iter().any(|open| open.slot == slot);
-    // What was paid, voided or never asked for: an event that comes twice, or after the one that followed it.
-    if !known {
-        return Err(Refusal::AlreadySo);
-    }
-    let again = state.open.iter().any(|open| open.slot == slot && open.failed);
-    let tried = state.dunning.is_some_and(|dunning| dunning.in_flight);
-    if again && !tried {
-        return Err(Refusal::AlreadySo);
-    }
     let mut next = state.clone();
-    for open in next.open.iter_mut().filter(|open| open.slot == slot) {
-        open.failed = true;
-    }
+    // Without one it was paid, voided or never asked for: an event that comes twice, or after the one that followed it.
+    let tried = next.open.iter_mut().find(|open| open.slot == slot && open.attempt != Attempt::Failed);
+    tried.ok_or(Refusal::AlreadySo)?.attempt = Attempt::Failed;
     match state.status {
         SubscriptionStatus::Active => grace(&mut next, rules, now)?,
         SubscriptionStatus::Canceled if state.dunning.is_none() => {
@@ -81,11 +69,10 @@ pub(super) fn failed(state: &State, slot: Slot, rules: &Rules, now: Timestamp) -
             next.status = SubscriptionStatus::Canceled;
             next.access_until = [end, next.access_until].into_iter().flatten().min();
         }
-        SubscriptionStatus::PastDue | SubscriptionStatus::Canceled => {
-            next.dunning = state.dunning.map(|dunning| Dunning { in_flight: false, ..dunning });
-        }
-        // At rest nothing is collected; the grace begins when it goes on.
-        SubscriptionStatus::Paused
+        // The grace runs; at rest nothing is collected, and it begins when the subscription goes on.
+        SubscriptionStatus::PastDue
+        | SubscriptionStatus::Canceled
+        | SubscriptionStatus::Paused
         | SubscriptionStatus::Pending
         | SubscriptionStatus::Trialing
         | SubscriptionStatus::Expired => {}
@@ -93,9 +80,13 @@ pub(super) fn failed(state: &State, slot: Slot, rules: &Rules, now: Timestamp) -
     Ok(Decision { at: now, next, cause: Cause::PaymentFailed, effects: vec![Effect::Notify(Notice::PaymentFailed)] })
 }
 
-/// What is open is tried again. Tries that were missed meanwhile count as this one.
+/// What failed is tried again; what was asked for and is on its way is left alone. Tries that were missed meanwhile count
+/// as this one.
 pub(super) fn retry(state: &State, number: u32, at: Timestamp) -> Decision {
-    let dunning = state.dunning.map(|dunning| Dunning { tried: number, in_flight: true, ..dunning });
-    let next = State { dunning, ..state.clone() };
+    let dunning = state.dunning.map(|dunning| Dunning { tried: number, ..dunning });
+    let mut next = State { dunning, ..state.clone() };
+    for open in next.open.iter_mut().filter(|open| open.attempt == Attempt::Failed) {
+        open.attempt = Attempt::Again;
+    }
     Decision { at, next, cause: Cause::PaymentRetried, effects: vec![Effect::Retry(number)] }
 }

@@ -1,5 +1,7 @@
 //! The life of a subscription as tables: every command in every state, and the amounts of typical lives.
 
+mod payment;
+
 use super::*;
 use crate::proration::Allowance;
 
@@ -9,6 +11,10 @@ pub(super) fn at(text: &str) -> Timestamp {
 
 pub(super) fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::USD)
+}
+
+pub(super) fn eur(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("EUR").expect("a currency in a test"))
 }
 
 /// A plan at a price; plan 0 is the free one.
@@ -145,7 +151,17 @@ fn a_preview_tells_when_and_what_comes_next() {
     assert_eq!(of(&active(), cancel(When::Usual)), (day(31), 0, None));
     assert_eq!(of(&active(), cancel(When::Now)), (day(11), 0, None));
     let rest = Command::Pause { when: When::Now, until: Some(day(40)) };
-    assert_eq!(of(&active(), rest), (day(11), 0, Some((day(40), 30_000))));
+    assert_eq!(of(&active(), rest.clone()), (day(11), 0, Some((day(40), 30_000))));
+    // What is planned, or ends, makes nothing later that is done beside it.
+    let planned = run(&dearer, change_to(starter()), day(10)).next;
+    assert_eq!(of(&planned, rest), (day(11), 0, Some((day(40), 30_000))));
+    let resting = run(&planned, Command::Pause { when: When::Now, until: None }, day(10)).next;
+    assert_eq!(of(&resting, Command::Resume), (day(11), 0, Some((day(31), 30_000))));
+    let later = Command::Pause { when: When::PeriodEnd, until: Some(day(40)) };
+    assert_eq!(of(&active(), later), (day(31), 0, Some((day(40), 30_000))));
+    let unpaid = start(&plainly(starter()), &rules(), day(1)).expect("it begins").next;
+    let canceled = run(&unpaid, cancel(When::Usual), day(10)).next;
+    assert_eq!(of(&canceled, Command::Paid { slot: unpaid.open[0].slot }), (day(11), 0, None));
     let begun =
         |new: &Start| told(Preview::of(start(new, &rules(), day(1)).expect("it begins"), &rules()).expect("it fits"));
     assert_eq!(begun(&plainly(starter())), (day(1), 30_000, Some((day(31), 30_000))));
@@ -161,17 +177,6 @@ fn a_price_that_is_raised_is_no_upgrade() {
     let renewal = run(&decision.next, Command::Step(Step::Renewal), day(31));
     assert_eq!((renewal.cause, renewal.due_now()), (Cause::PlanChanged, Ok(usd(34_900))));
     assert_eq!(renewal.next.plan_since, day(1), "it is the same plan");
-}
-
-#[test]
-fn a_try_that_failed_after_the_cancellation_is_known_when_it_is_taken_back() {
-    let tried = run(&past_due(), Command::Step(Step::Retry(1)), day(3)).next;
-    let canceled = run(&tried, cancel(When::Usual), day(3)).next;
-    assert_eq!(canceled.access_until, Some(day(9)), "the grace is not lengthened to the end of a period nobody paid");
-    let failed = run(&canceled, Command::PaymentFailed { slot: tried.open[0].slot }, day(4)).next;
-    let undone = run(&failed, Command::UndoCancel, day(4)).next;
-    assert_eq!((undone.status, undone.access_until), (SubscriptionStatus::PastDue, tried.access_until));
-    assert_eq!(next_due_at(&undone, &rules()), Ok(Some(day(5))), "and tried again");
 }
 
 #[test]
@@ -215,6 +220,22 @@ fn a_cheaper_plan_begins_with_the_next_period() {
     let fair = Command::Change { to: starter(), when: When::Now, allowances: Vec::new() };
     let decision = run(&state, fair, day(11));
     assert!(matches!(&decision.effects[0], Effect::Refund(refund) if refund.amount == usd(40_000)));
+}
+
+#[test]
+fn choosing_what_runs_takes_back_what_is_planned() {
+    let dearer = State { terms: professional(), paid: Paid { amount: usd(90_000), from: day(1) }, ..active() };
+    let pause = Command::Pause { when: When::PeriodEnd, until: None };
+    for plan in [change_to(starter()), pause] {
+        let planned = run(&dearer, plan, day(10)).next;
+        for when in [When::Usual, When::Now, When::PeriodEnd] {
+            let chosen = Command::Change { to: professional(), when, allowances: Vec::new() };
+            let back = run(&planned, chosen.clone(), day(11));
+            assert_eq!((back.cause, back.due_now()), (Cause::ScheduleDropped, Ok(usd(0))));
+            assert_eq!(back.next, dearer);
+            assert_eq!(decide(&back.next, &chosen, &rules(), day(11)), Err(Refusal::AlreadySo));
+        }
+    }
 }
 
 #[test]
@@ -297,43 +318,6 @@ fn a_purchase_waits_for_its_approval() {
 }
 
 #[test]
-fn a_failed_payment_is_tried_again_until_the_grace_is_over() {
-    let mut state = past_due();
-    let slot = state.open[0].slot;
-    assert_eq!((state.access_until, state.dunning.map(|d| d.until)), (Some(day(9)), Some(day(9))));
-    for (number, on) in [(1, 3), (2, 5), (3, 7)] {
-        let tried = run(&state, Command::Step(Step::Retry(number)), day(on));
-        assert_eq!(tried.effects, [Effect::Retry(number)]);
-        assert_eq!(due(&tried.next, &rules(), day(30)), Ok(Vec::new()), "its outcome is unknown");
-        let failed = run(&tried.next, Command::PaymentFailed { slot }, day(on));
-        assert_eq!(failed.next.access_until, Some(day(9)), "the grace is not lengthened");
-        state = failed.next;
-    }
-    let ended = run(&state, Command::Step(Step::Exhausted), day(9));
-    assert_eq!((ended.next.status, ended.cause), (SubscriptionStatus::Expired, Cause::DunningExhausted));
-    assert_eq!(ended.effects, [Effect::Void(slot), Effect::Notify(Notice::Ended)]);
-    let with_fallback = Rules { fallback: Some(free()), ..rules() };
-    let fallen = decide(&state, &Command::Step(Step::Exhausted), &with_fallback, day(9)).expect("it may happen").next;
-    assert_eq!((fallen.status, fallen.terms, fallen.open.len()), (SubscriptionStatus::Active, free(), 0));
-    let recovered = run(&state, Command::Paid { slot }, day(20)).next;
-    assert_eq!((recovered.status, recovered.access_until, recovered.dunning), (SubscriptionStatus::Active, None, None));
-}
-
-#[test]
-fn after_a_silence_only_the_last_try_is_made() {
-    let late: Vec<_> = due(&past_due(), &rules(), day(8)).expect("in range").iter().map(Due::slot).collect();
-    assert_eq!(late, [format!("retry:3:{}", day(7).as_micros())]);
-    let later: Vec<_> = due(&past_due(), &rules(), day(40)).expect("in range").iter().map(|due| due.step).collect();
-    assert_eq!(later, [Step::Retry(3), Step::Exhausted]);
-    let short = Rules { grace_days: 2, ..rules() };
-    let first = start(&plainly(starter()), &short, day(1)).expect("it begins").next;
-    let slot = first.open[0].slot;
-    let state = decide(&first, &Command::PaymentFailed { slot }, &short, day(2)).expect("it may happen").next;
-    let within: Vec<_> = due(&state, &short, day(40)).expect("in range").iter().map(|due| due.step).collect();
-    assert_eq!(within, [Step::Retry(1), Step::Exhausted], "tries end with the grace");
-}
-
-#[test]
 fn what_fell_due_comes_first_except_for_payments() {
     let state = active();
     let late = decide(&state, &change_to(professional()), &rules(), day(31));
@@ -360,16 +344,6 @@ fn a_pause_keeps_the_billing_dates() {
     let resting = run(&planned, Command::Step(Step::Renewal), day(31));
     assert_eq!((resting.cause, resting.due_now()), (Cause::Paused, Ok(usd(0))));
     assert_eq!(run(&resting.next, Command::Step(Step::Resumption), day(40)).due_now(), Ok(usd(30_000)));
-}
-
-#[test]
-fn a_payment_that_failed_at_rest_gets_its_grace_afterwards() {
-    let unpaid = start(&plainly(starter()), &rules(), day(1)).expect("it begins").next;
-    let paused = run(&unpaid, Command::Pause { when: When::Now, until: None }, day(2)).next;
-    let failed = run(&paused, Command::PaymentFailed { slot: unpaid.open[0].slot }, day(3)).next;
-    assert_eq!((failed.status, next_due_at(&failed, &rules())), (SubscriptionStatus::Paused, Ok(None)));
-    let resumed = run(&failed, Command::Resume, day(10)).next;
-    assert_eq!((resumed.status, resumed.access_until), (SubscriptionStatus::PastDue, Some(day(17))));
 }
 
 #[test]
@@ -421,13 +395,31 @@ fn a_coupon_takes_off_what_it_covers() {
 
 #[test]
 fn another_currency_begins_with_the_next_period() {
-    let euro = Currency::parse("EUR").expect("a currency");
-    let to = Terms { amount: Money::new(90_000, euro), ..professional() };
+    let to = Terms { amount: eur(90_000), ..professional() };
     let now = Command::Change { to: to.clone(), when: When::Now, allowances: Vec::new() };
     assert_eq!(decide(&active(), &now, &rules(), day(11)), Err(Refusal::OtherCurrency));
     let planned = run(&active(), change_to(to), day(11)).next;
     let renewal = run(&planned, Command::Step(Step::Renewal), day(31));
-    assert_eq!(renewal.due_now(), Ok(Money::new(90_000, euro)));
+    assert_eq!(renewal.due_now(), Ok(eur(90_000)));
+    let yearly = Terms { amount: eur(900_000), ..terms(2, Interval::Year, 1) };
+    assert_eq!(run(&active(), change_to(yearly), day(11)).cause, Cause::ChangeScheduled, "also where it is yearly");
+}
+
+#[test]
+fn a_coupon_of_another_currency_takes_nothing_off() {
+    let to = Terms { amount: eur(90_000), ..professional() };
+    let discount = Discount { off: Off::Amount(usd(5_000)), duration: Duration::Forever, months: None, from: day(1) };
+    let covered = State { discount: Some(discount), ..active() };
+    let planned = run(&covered, change_to(to.clone()), day(11)).next;
+    let renewal = run(&planned, Command::Step(Step::Renewal), day(31));
+    assert_eq!(renewal.due_now(), Ok(eur(90_000)));
+    assert_eq!(renewal.next.worth(0, day(31), &Zone::UTC), Ok(1_080_000));
+    // It waits meanwhile: prices in its own currency have it again.
+    let back = run(&paid(&renewal.next, day(32)), change_to(starter()), day(32)).next;
+    assert_eq!(run(&back, Command::Step(Step::Renewal), at("2027-08-01T00:00:00Z")).due_now(), Ok(usd(25_000)));
+    let planned = Command::Change { to, when: When::PeriodEnd, allowances: Vec::new() };
+    let trial = run(&State { discount: Some(discount), ..trialing(true) }, planned, day(5)).next;
+    assert_eq!(run(&trial, Command::Step(Step::TrialEnd), day(11)).due_now(), Ok(eur(90_000)));
 }
 
 /// Issue 4, "done when": subscribed on the 31st of January, through a leap year.
