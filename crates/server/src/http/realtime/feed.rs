@@ -123,11 +123,12 @@ impl Feed {
         true
     }
 
-    /// What was read to be told. A read that failed ends the connection, because a state that is not known is no state.
+    /// What was read to be told. A read that failed ends the connection, because a state that is not known is no state;
+    /// one that was refused, as in a tenant that is suspended, ends it for good.
     fn read(&mut self, messages: Result<Vec<Message>>) -> Option<Vec<Message>> {
         if let Err(error) = &messages {
             tracing::debug!(%error, "what a live connection has to tell could not be read");
-            self.failed = true;
+            self.failed = error.code.row().0 >= 500;
         }
         messages.ok()
     }
