@@ -442,6 +442,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "analytics", include_str!("../migrations/0006_analytics.sql")),
     (7, "components", include_str!("../migrations/0007_components.sql")),
     (8, "checkout", include_str!("../migrations/0008_checkout.sql")),
+    (13, "mail", include_str!("../migrations/0013_mail.sql")),
 ];
 
 type Tokens = [(&'static str, &'static str); 3];
