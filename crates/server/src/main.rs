@@ -12,6 +12,7 @@ mod http;
 mod limits;
 mod listen;
 mod live;
+mod mail_args;
 mod start;
 
 /// Answers under load are many small allocations; this allocator makes them 5 to 9 per cent cheaper (HOTPATH §3).

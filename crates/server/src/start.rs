@@ -1,7 +1,7 @@
 //! Puts the product together, runs what goes on in the background, and stops in order.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::time::Timestamp;
@@ -19,6 +19,7 @@ use crate::app::component::trial::Trials;
 use crate::app::customer::Customers;
 use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
+use crate::app::mail::account::Mailer;
 use crate::app::session::Sessions;
 use crate::app::tenant::Tenants;
 use crate::app::{audit, decision, fail_open, job, password, setup};
@@ -85,6 +86,8 @@ pub async fn start(settings: &Settings) -> Result<Running> {
         sessions: Sessions::default(),
         fail_open: FailOpen::default(),
         trials: Trials::default(),
+        mailer: Mailer::default(),
+        address: OnceLock::new(),
         live: Hub::default(),
         stopping: CancellationToken::new(),
         options: settings.options.clone(),

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::{audit, import, provider, summary, usage};
+use super::{audit, credential, import, mail, provider, summary, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -50,6 +50,8 @@ enum Job {
     FindUnsyncedPrices,
     /// Bring one price version to one provider, or end it there.
     SyncPrice,
+    /// Send mails that are due, and answer who asked for a new password.
+    SendMail,
 }
 
 impl Job {
@@ -63,6 +65,7 @@ impl Job {
         Self::SealAudit,
         Self::FindUnsyncedPrices,
         Self::SyncPrice,
+        Self::SendMail,
     ];
 
     const fn name(self) -> &'static str {
@@ -76,6 +79,7 @@ impl Job {
             Self::SealAudit => "seal_audit",
             Self::FindUnsyncedPrices => "find_unsynced_prices",
             Self::SyncPrice => provider::SYNC,
+            Self::SendMail => "send_mail",
         }
     }
 
@@ -85,7 +89,7 @@ impl Job {
             Self::ExpireReservations => Some(5),
             Self::FollowCounters | Self::Import | Self::SealAudit => Some(2),
             Self::RollRevenue => Some(15),
-            Self::Summarize => Some(1),
+            Self::Summarize | Self::SendMail => Some(1),
             Self::DropExpired => Some(600),
             Self::FindUnsyncedPrices => Some(60),
             Self::SyncPrice => None,
@@ -153,6 +157,7 @@ async fn perform(app: &Arc<App>, job: Job, row: &JobRow, now: Timestamp) -> Resu
         Job::DropExpired => drop_expired(app, now).await?,
         Job::SealAudit => audit::chain::seal(app, now).await?,
         Job::FindUnsyncedPrices => find_unsynced_prices(app).await?,
+        Job::SendMail => mail::deliver::begin(app, now).await?,
         Job::SyncPrice => return provider::sync(&of_tenant(app, row).await?, &row.payload).await,
     }
     Ok(job.every_seconds().map(|seconds| now.plus_seconds(seconds)))
@@ -206,6 +211,8 @@ async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
         store::usage::drop_decisions(&mut tx, tenant.id(), before).await?;
         tx.commit().await?;
     }
+    mail::drop_old(app, now).await?;
+    credential::drop_old(app, now).await?;
     let mut tx = app.db.begin().await?;
     store::usage::drop_old_batches(&mut tx, now.plus_seconds(-BATCHES_KEPT_SECONDS)).await?;
     store::usage::drop_expired(&mut tx, now, now.plus_seconds(-KEYS_KEPT_SECONDS)).await?;

@@ -181,6 +181,11 @@ fn locale_of(tag: &str) -> Result<String> {
     Err(Error::field("/locale", "use a language tag such as en or de-AT"))
 }
 
+/// Reads a language tag.
+pub fn language(tag: &str) -> Result<String> {
+    locale_of(tag)
+}
+
 fn email_of(pointer: &str, email: &str) -> Result<String> {
     address(email)
         .map_err(|_| Error::field(pointer, "write an e-mail address, such as name@example.com, or null for none"))
