@@ -1,6 +1,6 @@
 // The benchmarks, side by side with their ceiling and their baselines, all on loopback.
 //   node bench/run.mjs [SCENARIO…] [--quick] [--dry] [--dir FOLDER]
-// Scenarios: uniform hot single ai sustained stored analytics rest; none named means all. --quick takes short rounds, some three
+// Scenarios: uniform hot single ai sustained stored analytics importing rest; none named means all. --quick takes short rounds, some three
 // minutes in all, and prints only; a full run writes docs/BENCHMARKS.md unless --dry is given. The stores lie in a new
 // folder below --dir (the system's temporary folder), which should be on the disk that counts.
 // Needs wrk, sqlite3, PostgreSQL, TOLLGATE_BIN and NAIVE_BIN: `make bench` sees to them.
@@ -14,7 +14,7 @@ import { circumstances, write } from "./lib/report.mjs";
 import * as scenarios from "./lib/scenarios.mjs";
 
 const TMPFS = 0x01021994;
-const ORDER = ["uniform", "hot", "single", "ai", "sustained", "stored", "analytics", "rest"];
+const ORDER = ["uniform", "hot", "single", "ai", "sustained", "stored", "analytics", "importing", "rest"];
 const FULL = {
   rounds: 5,
   seconds: 5,
@@ -24,6 +24,7 @@ const FULL = {
   idleSeconds: 10,
   analyticsSubscriptions: 100_000,
   analyticsCalls: 300,
+  importCustomers: 1_000_000,
 };
 const QUICK = {
   rounds: 1,
@@ -34,6 +35,7 @@ const QUICK = {
   idleSeconds: 3,
   analyticsSubscriptions: 5_000,
   analyticsCalls: 30,
+  importCustomers: 50_000,
 };
 
 const { values, positionals } = parseArgs({

@@ -9,6 +9,8 @@ import { residentMegabytes, sleep, stop } from "./process.mjs";
 import { comparison, milliseconds, table, whole } from "./report.mjs";
 import { serve, signIn, sqliteUrl, warmUp } from "./tollgate.mjs";
 
+export { importing } from "./importing.mjs";
+
 const CONNECTIONS = 64;
 
 /** All contestants, started once for the scenarios that compare them all. */

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{FeatureKey, PlanId, TenantId};
 use crate::plan::{Applies, PlanVersion};
-use crate::time::{Reset, Timestamp, Zone};
+use crate::time::{EarlierZone, Reset, Timestamp, Zone};
 
 /// How a feature behaves (SPEC §1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -132,6 +132,8 @@ pub struct Catalog {
     pub enforced: bool,
     /// The zone in which days, weeks and months begin.
     pub zone: Zone,
+    /// Those before it, oldest first, as far back as they may matter.
+    pub earlier_zones: Vec<EarlierZone>,
     /// What a sandbox tenant's clock is ahead of real time, in microseconds.
     pub clock_offset: i64,
     /// All features by key.

@@ -6,17 +6,25 @@
 
 pub mod audit;
 pub mod catalog;
+pub mod closing;
 pub mod color;
 pub mod coupon;
 pub mod entitlement;
+pub mod event;
 pub mod forecast;
 pub mod gauge;
 pub mod id;
 pub mod money;
+pub mod notice;
 pub mod permission;
 pub mod plan;
+pub mod proration;
 pub mod quota;
 pub mod reservation;
 pub mod revenue;
+pub mod schedule;
+pub mod subscription;
+pub mod tenant;
 pub mod time;
+pub mod top_up;
 pub mod usage;

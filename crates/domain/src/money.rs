@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::revenue::split;
+
 /// A currency of ISO 4217 with the number of its decimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
@@ -76,7 +78,8 @@ impl Currency {
         }
     }
 
-    fn scale(self) -> i64 {
+    /// Minor units of one: 100 for most, 1 or 1,000 for some.
+    pub fn scale(self) -> i64 {
         10_i64.saturating_pow(self.digits())
     }
 }
@@ -125,6 +128,35 @@ impl Money {
         }
         let minor = self.minor.checked_add(other.minor).ok_or(MoneyError::Overflow)?;
         Ok(Self { minor, ..self })
+    }
+
+    /// What is left of an amount without another of its currency; may be negative.
+    pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
+        if self.currency != other.currency {
+            return Err(MoneyError::Mixed);
+        }
+        let minor = self.minor.checked_sub(other.minor).ok_or(MoneyError::Overflow)?;
+        Ok(Self { minor, ..self })
+    }
+
+    /// Nothing, of a currency.
+    pub const fn zero(currency: Currency) -> Self {
+        Self { minor: 0, currency }
+    }
+
+    /// Parts of this amount in the proportion of weights. They add up to it to the minor unit: each is rounded down, and
+    /// what is left goes by one where most was cut off (largest remainder). Without any weight there is no part.
+    pub fn allocate(self, weights: &[i64]) -> Result<Vec<Self>, MoneyError> {
+        let all: i128 = weights.iter().map(|weight| i128::from((*weight).max(0))).sum();
+        if all == 0 {
+            return Ok(vec![Self::zero(self.currency); weights.len()]);
+        }
+        let total = i64::try_from(self.minor.unsigned_abs()).map_err(|_| MoneyError::Overflow)?;
+        let share = |weight: &i64| i128::from(total).checked_mul((*weight).max(0).into()).ok_or(MoneyError::Overflow);
+        let sums = weights.iter().map(share).collect::<Result<Vec<_>, _>>()?;
+        let sign = self.minor.signum();
+        let parts = split(total, &sums, all).into_iter();
+        Ok(parts.map(|part| Self { minor: part.saturating_mul(sign), ..self }).collect())
     }
 }
 
@@ -176,6 +208,22 @@ mod tests {
         fn writing_and_reading_is_exact(minor in -9_000_000_000_000_000_000_i64..9_000_000_000_000_000_000, code in 0_usize..3) {
             let money = Money::new(minor, currency(["USD", "JPY", "KWD"][code]));
             prop_assert_eq!(Money::parse(&money.to_string(), money.currency), Ok(money));
+        }
+
+        #[test]
+        fn parts_add_up_and_are_within_one_of_their_share(
+            minor in -9_000_000_000_000_000_000_i64..9_000_000_000_000_000_000, weights in proptest::collection::vec(0_i64..1_000_000, 1..9),
+        ) {
+            let whole = Money::new(minor, Currency::USD);
+            let parts = whole.allocate(&weights).expect("it fits");
+            let all: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
+            let sum = parts.iter().try_fold(Money::zero(Currency::USD), |sum, part| sum.checked_add(*part));
+            prop_assert_eq!(sum, Ok(if all == 0 { Money::zero(Currency::USD) } else { whole }));
+            for (part, weight) in parts.iter().zip(&weights) {
+                let exact = i128::from(minor).saturating_mul((*weight).into());
+                let off = i128::from(part.minor).saturating_mul(all).saturating_sub(exact);
+                prop_assert!(off.abs() < all.max(1), "{} of {}", part.minor, minor);
+            }
         }
     }
 }

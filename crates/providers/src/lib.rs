@@ -7,3 +7,4 @@ pub mod http;
 pub mod llm;
 pub mod mail;
 pub mod pay;
+pub mod remote;

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one AI call's body, files included.
 pub const AI_BODY_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// Bytes of a catalog document.
+pub const CATALOG_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A body that stands still for so long is given up.
 pub const BODY_STALL: Duration = Duration::from_secs(10);
 /// Items of one action.

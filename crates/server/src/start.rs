@@ -7,9 +7,10 @@ use std::time::Duration;
 use domain::time::Timestamp;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store::db::{Db, Location};
+use store::feed::{Listener, Notice};
 use store::gate::{Finish, Gate};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +22,7 @@ use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
 use crate::app::mail::account::Mailer;
 use crate::app::session::Sessions;
-use crate::app::tenant::Tenants;
+use crate::app::tenant::{self, Tenants};
 use crate::app::{audit, decision, fail_open, job, password, setup};
 use crate::cx::{App, Cx, Options, clock, now};
 use crate::error::{Code, Error, Result};
@@ -121,15 +122,24 @@ impl Running {
         setup::setup_link(&Cx::system(&self.app, &platform, "start")).await
     }
 
+    /// Hears the signals that stop the process, from now on.
+    pub fn heed_signals(&self) -> Result<()> {
+        let terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+        self.app.tasks.spawn(wait_for_signal((terminate, interrupt), self.app.stopping.clone()));
+        Ok(())
+    }
+
     /// Serves until the process is told to stop, then stops in order.
     pub async fn serve(self, listener: TcpListener) {
         let app = self.app.clone();
         app.tasks.spawn(follow_gate(app.clone()));
-        app.tasks.spawn(follow_other_nodes(app.clone()));
+        // From before the first connection, so that none has to be told that something may have been missed.
+        let notices = store::feed::listen(&app.db).await.ok();
+        app.tasks.spawn(follow_notices(app.clone(), notices));
         app.tasks.spawn(fail_open::record_for_ever(app.clone()));
         app.tasks.spawn(tick_for_ever(app.clone()));
         app.tasks.spawn(keep_up(app.clone(), self.figures.clone()));
-        app.tasks.spawn(wait_for_signal(app.stopping.clone()));
         let edge = http::Edge::new(app.clone(), self.figures.clone());
         listen::serve(listener, move |request| edge.clone().answer(request), &app.tasks, app.stopping.clone()).await;
         drop(app);
@@ -158,12 +168,7 @@ impl Running {
     }
 }
 
-async fn wait_for_signal(stopping: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard; stop the process by force");
-        return;
-    };
+async fn wait_for_signal((mut terminate, mut interrupt): (Signal, Signal), stopping: CancellationToken) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -192,25 +197,34 @@ async fn follow_gate(app: Arc<App>) {
     }
 }
 
-/// Live connections hear of other nodes' batches.
-async fn follow_other_nodes(app: Arc<App>) {
+/// Live connections hear of other nodes' batches, and of what is told on any node.
+async fn follow_notices(app: Arc<App>, mut notices: Option<Listener>) {
     while !app.stopping.is_cancelled() {
-        let Ok(Some(mut listener)) = store::feed::listen(&app.db).await else {
+        let Some(mut listener) = notices.take() else {
+            notices = store::feed::listen(&app.db).await.ok();
+            if notices.is_some() {
+                // What was said while nobody listened is not known.
+                app.live.lose_all();
+                continue;
+            }
             tokio::select! {
                 () = app.stopping.cancelled() => return,
                 () = tokio::time::sleep(UPKEEP) => continue,
             }
         };
-        // What was said while nobody listened is not known.
-        app.live.lose_all();
         loop {
             let heard = tokio::select! {
                 () = app.stopping.cancelled() => return,
                 heard = listener.next() => heard,
             };
-            let Ok(Some((node, seq))) = heard else { break };
-            if node != app.gate.node() && relay(&app, node, seq).await.is_err() {
-                app.live.lose_all();
+            match heard {
+                Ok(Some(Notice::Batch(node, seq))) => {
+                    if node != app.gate.node() && relay(&app, node, seq).await.is_err() {
+                        app.live.lose_all();
+                    }
+                }
+                Ok(Some(Notice::Events(spoken))) => app.live.told(&app.db, &spoken).await,
+                Ok(None) | Err(_) => break,
             }
         }
     }
@@ -261,6 +275,8 @@ async fn keep_up(app: Arc<App>, figures: PrometheusHandle) {
             () = tokio::time::sleep(UPKEEP) => {}
         }
         figures.run_upkeep();
-        app.live.tidy();
+        app.live.tidy().await;
+        app.live.look(&app.db).await;
+        tenant::close_suspended(&app).await;
     }
 }

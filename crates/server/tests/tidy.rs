@@ -11,7 +11,7 @@ const ARCHITECTURE_LINES_MAX: usize = 300;
 
 /// Who may depend on what. A line here is a decision: say why in the commit that changes it.
 const DEPENDENCIES: [(&str, &str, &str); 4] = [
-    ("domain", "jiff serde thiserror", "proptest"),
+    ("domain", "croner jiff serde thiserror", "proptest"),
     (
         "store",
         "domain ring rusqlite rustls serde serde_json sqlx thiserror tokio tokio-postgres tokio-postgres-rustls tracing url \

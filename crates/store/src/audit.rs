@@ -112,14 +112,14 @@ pub async fn insert(tx: &mut Tx, tenant: &TenantId, entry: &Entry) -> Result<()>
 pub async fn list(db: &Db, tenant: &TenantId, filter: &Filter, wanted: &Wanted) -> Result<Vec<NamedRow>> {
     let query = if wanted.descending {
         sql!(
-            "SELECT e.audit_id, e.at, e.actor, COALESCE(u.name, u.email, k.name) AS actor_name, e.action, e.target, e.before, e.after, e.request_id, e.origin, e.seq FROM audit_entry e LEFT JOIN user_account u ON u.tenant_id = e.tenant_id AND u.user_id = SUBSTR(e.actor, 6) LEFT JOIN api_key k ON k.tenant_id = e.tenant_id AND k.key_id = SUBSTR(e.actor, 5) WHERE e.tenant_id = $1 AND e.at >= $2 AND e.at < $3 AND ($4 = '' OR e.actor = $4) AND ($5 = '' OR e.action = $5 OR SUBSTR(e.action, 1, LENGTH($5) + 1) = $5 || '.') AND ($6 = '' OR e.target = $6) AND (LOWER(e.action) LIKE $7 ESCAPE '!' OR LOWER(e.target) LIKE $7 ESCAPE '!') AND ($8 OR (e.at, e.audit_id) < ($9, $10)) ORDER BY e.at DESC, e.audit_id DESC LIMIT $11"
+            "SELECT e.audit_id, e.at, e.actor, COALESCE(u.name, u.email, k.name) AS actor_name, e.action, e.target, e.before, e.after, e.request_id, e.origin, e.seq FROM audit_entry e LEFT JOIN user_account u ON u.tenant_id = e.tenant_id AND u.user_id = SUBSTR(e.actor, 6) LEFT JOIN api_key k ON k.tenant_id = e.tenant_id AND k.key_id = SUBSTR(e.actor, 5) WHERE e.tenant_id = $1 AND e.at >= $2 AND e.at < $3 AND ($4 = '' OR e.actor = $4) AND ($5 = '' OR e.action = $5 OR SUBSTR(e.action, 1, LENGTH($5) + 1) = $5 || '.') AND ($6 = '' OR e.target = $6) AND (LOWER(e.action) LIKE $7 ESCAPE '!' OR LOWER(e.target) LIKE $7 ESCAPE '!') AND (e.at, e.audit_id) < ($8, $9) ORDER BY e.at DESC, e.audit_id DESC LIMIT $10"
         )
     } else {
         sql!(
-            "SELECT e.audit_id, e.at, e.actor, COALESCE(u.name, u.email, k.name) AS actor_name, e.action, e.target, e.before, e.after, e.request_id, e.origin, e.seq FROM audit_entry e LEFT JOIN user_account u ON u.tenant_id = e.tenant_id AND u.user_id = SUBSTR(e.actor, 6) LEFT JOIN api_key k ON k.tenant_id = e.tenant_id AND k.key_id = SUBSTR(e.actor, 5) WHERE e.tenant_id = $1 AND e.at >= $2 AND e.at < $3 AND ($4 = '' OR e.actor = $4) AND ($5 = '' OR e.action = $5 OR SUBSTR(e.action, 1, LENGTH($5) + 1) = $5 || '.') AND ($6 = '' OR e.target = $6) AND (LOWER(e.action) LIKE $7 ESCAPE '!' OR LOWER(e.target) LIKE $7 ESCAPE '!') AND ($8 OR (e.at, e.audit_id) > ($9, $10)) ORDER BY e.at, e.audit_id LIMIT $11"
+            "SELECT e.audit_id, e.at, e.actor, COALESCE(u.name, u.email, k.name) AS actor_name, e.action, e.target, e.before, e.after, e.request_id, e.origin, e.seq FROM audit_entry e LEFT JOIN user_account u ON u.tenant_id = e.tenant_id AND u.user_id = SUBSTR(e.actor, 6) LEFT JOIN api_key k ON k.tenant_id = e.tenant_id AND k.key_id = SUBSTR(e.actor, 5) WHERE e.tenant_id = $1 AND e.at >= $2 AND e.at < $3 AND ($4 = '' OR e.actor = $4) AND ($5 = '' OR e.action = $5 OR SUBSTR(e.action, 1, LENGTH($5) + 1) = $5 || '.') AND ($6 = '' OR e.target = $6) AND (LOWER(e.action) LIKE $7 ESCAPE '!' OR LOWER(e.target) LIKE $7 ESCAPE '!') AND (e.at, e.audit_id) > ($8, $9) ORDER BY e.at, e.audit_id LIMIT $10"
         )
     };
-    let after = wanted.after.clone().unwrap_or_default();
+    let after = wanted.start();
     query
         .bind(tenant)
         .bind(filter.from)
@@ -128,7 +128,6 @@ pub async fn list(db: &Db, tenant: &TenantId, filter: &Filter, wanted: &Wanted) 
         .bind(&filter.action)
         .bind(&filter.target)
         .bind(wanted.pattern())
-        .bind(wanted.after.is_none())
         .bind(after.value.parse::<i64>().unwrap_or_default())
         .bind(after.id)
         .bind(wanted.rows)

@@ -25,6 +25,7 @@ pub async fn load(db: &Db, tenant: &TenantRow) -> Result<Catalog> {
         epoch: tenant.epoch,
         enforced: tenant.enforced,
         zone,
+        earlier_zones: tenant.earlier_zones()?,
         clock_offset: tenant.clock_offset,
         features,
         plans,
@@ -75,6 +76,31 @@ async fn features(db: &Db, tenant: &TenantId) -> Result<BTreeMap<FeatureKey, Fea
             Ok((key, feature))
         })
         .collect()
+}
+
+/// Keeps everybody else from changing what is sold until the transaction ends. Edits of one thing lock it first and move
+/// the tenant's epoch last, and so it is done here.
+pub async fn lock(tx: &mut Tx, tenant: &TenantId) -> Result<()> {
+    let _locked: [Vec<(String,)>; 5] = [
+        sql!("SELECT plan_id FROM plan WHERE tenant_id = $1 ORDER BY slug {lock}").bind(tenant).all(&mut *tx).await?,
+        sql!("SELECT feature FROM feature WHERE tenant_id = $1 ORDER BY feature {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
+        sql!("SELECT upstream FROM upstream WHERE tenant_id = $1 ORDER BY upstream {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
+        sql!("SELECT component FROM component WHERE tenant_id = $1 ORDER BY component {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
+        sql!("SELECT slug FROM credit_pack WHERE tenant_id = $1 ORDER BY slug {lock}")
+            .bind(tenant)
+            .all(&mut *tx)
+            .await?,
+    ];
+    Ok(())
 }
 
 /// Adds a feature.

@@ -62,6 +62,14 @@ pub async fn list(db: &Db, tenant: &TenantId, wanted: &Wanted) -> Result<Vec<Cou
         .await
 }
 
+/// All coupons of a tenant by their code.
+pub async fn all(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Vec<CouponRow>> {
+    sql!("SELECT code, name, percent_off, amount_off_minor, currency, duration, months, max_redemptions, redeemed, valid_until, plans, active, revision, created_at FROM coupon WHERE tenant_id = $1 ORDER BY code")
+        .bind(tenant)
+        .all(on)
+        .await
+}
+
 /// A coupon.
 pub async fn find(on: impl Into<On<'_>>, tenant: &TenantId, code: &str) -> Result<Option<CouponRow>> {
     sql!("SELECT code, name, percent_off, amount_off_minor, currency, duration, months, max_redemptions, redeemed, valid_until, plans, active, revision, created_at FROM coupon WHERE tenant_id = $1 AND code = $2")

@@ -13,10 +13,12 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Connection as _, FromRow, PgConnection, Postgres, Sqlite, Transaction};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
 
 use crate::error::{Error, Result};
+use crate::event::{self, Outbox, Spoken};
 use crate::patience::{Patience, START_PATIENCE};
+pub use crate::value::Value;
 
 const READERS_MAX: u32 = 4;
 const POSTGRES_CONNECTIONS_MAX: u32 = 12;
@@ -26,6 +28,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Older versions have a race that can corrupt the write-ahead log (RELIABILITY §0.9).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// Transactions whose events a slow listener may lag behind before it has to look for itself.
+const SPOKEN_MAX: usize = 1_024;
 
 /// Where the data lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub(crate) struct SqliteDb {
     writer: SqlitePool,
     /// SQLite has one writer; this queue is fair, its busy handler is not.
     pub(crate) turn: Arc<Mutex<()>>,
+    /// What committed transactions told.
+    pub(crate) spoken: broadcast::Sender<Spoken>,
     /// Held while the process lives, so that a second one is refused.
     _process: std::fs::File,
 }
@@ -93,9 +99,11 @@ impl Db {
             Kind::Sqlite(db) => {
                 let turn = db.turn.clone().lock_owned().await;
                 let tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
-                Ok(Tx::Sqlite(tx, turn))
+                Ok(Tx { open: Open::Sqlite(tx, turn, db.spoken.clone()), outbox: Outbox::default() })
             }
-            Kind::Postgres { pool, .. } => Ok(Tx::Postgres(pool.begin().await?)),
+            Kind::Postgres { pool, .. } => {
+                Ok(Tx { open: Open::Postgres(pool.begin().await?), outbox: Outbox::default() })
+            }
         }
     }
 
@@ -113,12 +121,17 @@ impl Db {
         sql!("SELECT 1").execute(self).await.map(|_| ())
     }
 
-    /// Listens on a channel that processes share through the database; none where there is but one process.
-    pub(crate) async fn notices(&self, channel: &str) -> Result<Option<Notices>> {
-        let Kind::Postgres { pool, .. } = &self.kind else { return Ok(None) };
-        let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen(channel).await?;
-        Ok(Some(Notices(listener)))
+    /// Listens to what committed transactions say: on a channel that processes share through the database, or where there
+    /// is but one process, inside of it.
+    pub(crate) async fn notices(&self, channel: &str) -> Result<Notices> {
+        match &self.kind {
+            Kind::Sqlite(db) => Ok(Notices::Inside(db.spoken.subscribe())),
+            Kind::Postgres { pool, .. } => {
+                let mut listener = PgListener::connect_with(pool).await?;
+                listener.listen(channel).await?;
+                Ok(Notices::Shared(listener))
+            }
+        }
     }
 
     /// The name of the database kind, for people.
@@ -130,31 +143,48 @@ impl Db {
     }
 }
 
-/// What other processes say on a channel.
+/// What committed transactions say.
 #[derive(Debug)]
-pub(crate) struct Notices(PgListener);
-
-impl Notices {
-    /// The next message; none when the connection broke and was made anew, so that some may have been missed.
-    pub(crate) async fn next(&mut self) -> Result<Option<String>> {
-        Ok(self.0.try_recv().await?.map(|notice| notice.payload().to_owned()))
-    }
+pub(crate) enum Notices {
+    /// In this process alone.
+    Inside(broadcast::Receiver<Spoken>),
+    /// In every process that shares the database.
+    Shared(PgListener),
 }
 
 /// A transaction; dropping it rolls back.
-pub enum Tx {
-    /// On SQLite, with its turn among the writers.
-    Sqlite(Transaction<'static, Sqlite>, OwnedMutexGuard<()>),
-    /// On PostgreSQL.
+pub struct Tx {
+    open: Open,
+    /// What it has to tell when it commits.
+    pub(crate) outbox: Outbox,
+}
+
+enum Open {
+    /// On SQLite, with its turn among the writers, and where it says what it told.
+    Sqlite(Transaction<'static, Sqlite>, OwnedMutexGuard<()>, broadcast::Sender<Spoken>),
     Postgres(Transaction<'static, Postgres>),
 }
 
 impl Tx {
     /// Makes everything durable. An error means that the outcome is unknown.
-    pub async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(tx, _turn) => Ok(tx.commit().await?),
-            Self::Postgres(tx) => Ok(tx.commit().await?),
+    pub async fn commit(mut self) -> Result<()> {
+        let spoken = event::write(&mut self).await?;
+        if matches!(self.open, Open::Postgres(_)) {
+            for spoken in &spoken {
+                event::notify(&mut self, spoken).await?;
+            }
+        }
+        match self.open {
+            Open::Sqlite(tx, turn, told) => {
+                tx.commit().await?;
+                // Whoever listens hears of it in the order of commits: the next writer waits for the turn.
+                for spoken in spoken {
+                    drop(told.send(spoken));
+                }
+                drop(turn);
+                Ok(())
+            }
+            Open::Postgres(tx) => Ok(tx.commit().await?),
         }
     }
 }
@@ -177,54 +207,6 @@ impl<'a> From<&'a mut Tx> for On<'a> {
     fn from(tx: &'a mut Tx) -> Self {
         Self::Tx(tx)
     }
-}
-
-/// A value bound to a statement.
-#[derive(Debug, Clone)]
-pub enum Value {
-    /// TEXT.
-    Text(Option<String>),
-    /// BIGINT.
-    Int(Option<i64>),
-    /// BOOLEAN.
-    Bool(bool),
-}
-
-macro_rules! value_from {
-    ($($from:ty => |$v:ident| $to:expr),* $(,)?) => {$(
-        impl From<$from> for Value {
-            fn from($v: $from) -> Self {
-                $to
-            }
-        }
-    )*};
-}
-
-value_from! {
-    &str => |v| Self::Text(Some(v.to_owned())),
-    String => |v| Self::Text(Some(v)),
-    &String => |v| Self::Text(Some(v.clone())),
-    Option<String> => |v| Self::Text(v),
-    Option<&str> => |v| Self::Text(v.map(str::to_owned)),
-    i64 => |v| Self::Int(Some(v)),
-    Option<i64> => |v| Self::Int(v),
-    bool => |v| Self::Bool(v),
-    domain::time::Timestamp => |v| Self::Int(Some(v.as_micros())),
-    Option<domain::time::Timestamp> => |v| Self::Int(v.map(domain::time::Timestamp::as_micros)),
-    &domain::id::TenantId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::CustomerId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::UserId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::PlanId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::PriceId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::SubscriptionId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::GrantId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::EventId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::ReservationId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::DecisionId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::KeyId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::SessionId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::JobId => |v| Self::Text(Some(v.to_string())),
-    &domain::id::FeatureKey => |v| Self::Text(Some(v.to_string())),
 }
 
 /// A statement and what is bound to it. Made by [`sql!`] alone.
@@ -253,8 +235,8 @@ macro_rules! run {
         match $on.into() {
             On::Db(Db { kind: Kind::Sqlite(db) }) => bind_sqlite!($make, text, values).$call(&db.readers).await,
             On::Db(Db { kind: Kind::Postgres { pool, .. } }) => bind_postgres!($make, text, values).$call(pool).await,
-            On::Tx(Tx::Sqlite(tx, _)) => bind_sqlite!($make, text, values).$call(&mut **tx).await,
-            On::Tx(Tx::Postgres(tx)) => bind_postgres!($make, text, values).$call(&mut **tx).await,
+            On::Tx(Tx { open: Open::Sqlite(tx, ..), .. }) => bind_sqlite!($make, text, values).$call(&mut **tx).await,
+            On::Tx(Tx { open: Open::Postgres(tx), .. }) => bind_postgres!($make, text, values).$call(&mut **tx).await,
         }
     }};
 }
@@ -326,10 +308,10 @@ impl Query {
             On::Db(Db { kind: Kind::Postgres { pool, .. } }) => {
                 bind_postgres!(sqlx::query::<Postgres>, text, values).execute(pool).await?.rows_affected()
             }
-            On::Tx(Tx::Sqlite(tx, _)) => {
+            On::Tx(Tx { open: Open::Sqlite(tx, ..), .. }) => {
                 bind_sqlite!(sqlx::query::<Sqlite>, text, values).execute(&mut **tx).await?.rows_affected()
             }
-            On::Tx(Tx::Postgres(tx)) => {
+            On::Tx(Tx { open: Open::Postgres(tx), .. }) => {
                 bind_postgres!(sqlx::query::<Postgres>, text, values).execute(&mut **tx).await?.rows_affected()
             }
         };
@@ -371,7 +353,8 @@ async fn open_sqlite(path: &Path, patience: Duration) -> Result<Db> {
     let writer = sqlite_pool(1, &options, &mut waiting).await?;
     let readers = sqlite_pool(READERS_MAX, &options.pragma("query_only", "1"), &mut waiting).await?;
     let turn = Arc::new(Mutex::new(()));
-    let db = SqliteDb { path: path.to_owned(), readers, writer, turn, _process: process };
+    let (spoken, _) = broadcast::channel(SPOKEN_MAX);
+    let db = SqliteDb { path: path.to_owned(), readers, writer, turn, spoken, _process: process };
     Ok(Db { kind: Kind::Sqlite(Arc::new(db)) })
 }
 
@@ -442,6 +425,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "analytics", include_str!("../migrations/0006_analytics.sql")),
     (7, "components", include_str!("../migrations/0007_components.sql")),
     (8, "checkout", include_str!("../migrations/0008_checkout.sql")),
+    (9, "operator", include_str!("../migrations/0009_operator.sql")),
+    (11, "events", include_str!("../migrations/0011_events.sql")),
     (13, "mail", include_str!("../migrations/0013_mail.sql")),
 ];
 

@@ -46,12 +46,11 @@ pub async fn events(
     (customer, feature): (&CustomerId, &str),
     wanted: &Wanted,
 ) -> Result<Vec<EventRow>> {
-    let after = wanted.after.clone().unwrap_or_default();
-    sql!("SELECT e.event_id, e.line, e.kind, e.feature, e.source, e.amount, e.hold, e.overrun, e.used_after, e.limit_value, e.reservation_id, e.at, d.metadata FROM usage_event e LEFT JOIN usage_metadata d ON d.tenant_id = e.tenant_id AND d.event_id = e.event_id WHERE e.tenant_id = $1 AND e.customer_id = $2 AND ($3 = '' OR e.feature = $3) AND ($4 OR (e.event_id, e.line) < ($5, $6)) ORDER BY e.event_id DESC, e.line DESC LIMIT $7")
+    let after = wanted.start();
+    sql!("SELECT e.event_id, e.line, e.kind, e.feature, e.source, e.amount, e.hold, e.overrun, e.used_after, e.limit_value, e.reservation_id, e.at, d.metadata FROM usage_event e LEFT JOIN usage_metadata d ON d.tenant_id = e.tenant_id AND d.event_id = e.event_id WHERE e.tenant_id = $1 AND e.customer_id = $2 AND ($3 = '' OR e.feature = $3) AND (e.event_id, e.line) < ($4, $5) ORDER BY e.event_id DESC, e.line DESC LIMIT $6")
         .bind(tenant)
         .bind(customer)
         .bind(feature)
-        .bind(wanted.after.is_none())
         .bind(after.id)
         .bind(after.value.parse::<i64>().unwrap_or_default())
         .bind(wanted.rows)
@@ -66,11 +65,10 @@ pub async fn decisions(
     customer: &CustomerId,
     wanted: &Wanted,
 ) -> Result<Vec<(String, String)>> {
-    let after = wanted.after.clone().unwrap_or_default();
-    sql!("SELECT decision_id, body FROM decision WHERE tenant_id = $1 AND customer_id = $2 AND ($3 OR decision_id < $4) ORDER BY decision_id DESC LIMIT $5")
+    let after = wanted.start();
+    sql!("SELECT decision_id, body FROM decision WHERE tenant_id = $1 AND customer_id = $2 AND decision_id < $3 ORDER BY decision_id DESC LIMIT $4")
         .bind(tenant)
         .bind(customer)
-        .bind(wanted.after.is_none())
         .bind(after.id)
         .bind(wanted.rows)
         .all(db)

@@ -61,7 +61,7 @@ pub async fn lock(tx: &mut Tx, tenant: &TenantId, feature: &FeatureKey) -> Resul
 
 /// Adds a feature.
 pub async fn insert(tx: &mut Tx, tenant: &TenantId, row: &FeatureRow) -> Result<()> {
-    sql!("INSERT INTO feature (tenant_id, feature, name, description, kind, unit, position) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+    sql!("INSERT INTO feature (tenant_id, feature, name, description, kind, unit, position, archived_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
         .bind(tenant)
         .bind(&row.feature)
         .bind(&row.name)
@@ -69,6 +69,7 @@ pub async fn insert(tx: &mut Tx, tenant: &TenantId, row: &FeatureRow) -> Result<
         .bind(&row.kind)
         .bind(row.unit.clone())
         .bind(row.position)
+        .bind(row.archived_at)
         .execute(tx)
         .await
         .map(|_| ())

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod doctor;
 pub mod dossier;
 pub mod error;
+pub mod event;
 pub mod feature;
 pub mod feed;
 pub mod gate;
@@ -43,6 +44,7 @@ pub mod tenant;
 pub mod upstream;
 pub mod usage;
 pub mod user;
+mod value;
 
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,17 @@ pub struct Place {
     pub id: String,
 }
 
+/// Greater than every id, in every collation: ids begin with three letters of their kind.
+const AFTER_ALL: &str = "zzzz";
+
 impl Wanted {
+    /// Where reading begins: after the last row of the page before, or else before the first row of an order by id or by
+    /// a whole number. A place that is always there lets an index find it.
+    pub fn start(&self) -> Place {
+        let first = if self.descending { (i64::MAX, AFTER_ALL) } else { (i64::MIN, "") };
+        self.after.clone().unwrap_or_else(|| Place { value: first.0.to_string(), id: first.1.to_owned() })
+    }
+
     /// The pattern for `LOWER(…) LIKE … ESCAPE '!'`. Letters beyond ASCII are told apart by their case on SQLite.
     pub fn pattern(&self) -> String {
         let mut pattern = String::from("%");

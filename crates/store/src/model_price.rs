@@ -4,7 +4,7 @@ use domain::id::TenantId;
 use domain::time::Timestamp;
 use sqlx::FromRow;
 
-use crate::db::{Db, Tx, sql};
+use crate::db::{On, Tx, sql};
 use crate::error::Result;
 
 /// What a model costs from an instant on, for prompts above a length: micro-units of currency for a million tokens.
@@ -29,10 +29,10 @@ pub struct ModelPriceRow {
 }
 
 /// All model prices of a tenant, newest first and the longest prompts first.
-pub async fn list(db: &Db, tenant: &TenantId) -> Result<Vec<ModelPriceRow>> {
+pub async fn list(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Vec<ModelPriceRow>> {
     sql!("SELECT model, effective_from, prompt_tokens_over, input, output, cache_write_5m, cache_write_1h, cache_read FROM model_price WHERE tenant_id = $1 ORDER BY model, effective_from DESC, prompt_tokens_over DESC")
         .bind(tenant)
-        .all(db)
+        .all(on)
         .await
 }
 

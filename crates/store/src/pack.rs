@@ -41,6 +41,14 @@ pub async fn list(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Vec<PackRo
         .await
 }
 
+/// All packs of a tenant, those that were taken away included.
+pub async fn all(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Vec<PackRow>> {
+    sql!("SELECT slug, name, feature, amount, price_minor, currency, expires_after_days, active, archived, position, revision FROM credit_pack WHERE tenant_id = $1 ORDER BY position, slug")
+        .bind(tenant)
+        .all(on)
+        .await
+}
+
 /// A pack that this transaction changes, also one that was taken away.
 pub async fn find_locked(tx: &mut Tx, tenant: &TenantId, slug: &str) -> Result<Option<PackRow>> {
     sql!("SELECT slug, name, feature, amount, price_minor, currency, expires_after_days, active, archived, position, revision FROM credit_pack WHERE tenant_id = $1 AND slug = $2 {lock}")

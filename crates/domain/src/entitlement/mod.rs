@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Catalog, Feature, FeatureKind, LimitType, PlanFeature, Thresholds};
 use crate::id::{CustomerId, FeatureKey, GrantId, PlanId, PriceId, SubscriptionId};
 use crate::revenue::Interval;
-use crate::time::{Period, Reset, TimeError, Timestamp, Zone, period_at};
+use crate::time::{Period, Reset, TimeError, Timestamp, Zone, period_at, period_through};
 
 /// Where a subscription stands (SPEC §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -245,9 +245,24 @@ pub fn resolve(
     now: Timestamp,
 ) -> Result<Entitlement, Barred> {
     let feature = catalog.features.get(key).ok_or(Barred::UnknownFeature)?;
-    if !catalog.enforced {
-        return unlimited(catalog, customer, feature, now);
+    if catalog.enforced {
+        return enforced(catalog, customer, feature, now);
     }
+    // What is used meanwhile counts where it would count with enforcement.
+    match enforced(catalog, customer, feature, now) {
+        Ok(entitlement) => Ok(Entitlement {
+            limit: None,
+            limit_type: LimitType::Unlimited,
+            fail_open: i64::MAX,
+            origin: Origin::default(),
+            ..entitlement
+        }),
+        Err(Barred::Calendar(cause)) => Err(Barred::Calendar(cause)),
+        Err(_) => unlimited(catalog, customer, feature, now),
+    }
+}
+
+fn enforced(catalog: &Catalog, customer: &Customer, feature: &Feature, now: Timestamp) -> Result<Entitlement, Barred> {
     if customer.suspended {
         return Err(Barred::Suspended);
     }
@@ -255,11 +270,14 @@ pub fn resolve(
     let plan = catalog.plans.get(&subscription.plan).ok_or(Barred::NoSubscription)?;
     let billed = subscription.period_at(&catalog.zone, now).map_err(Barred::Calendar)?;
     let (version, features) = plan.held(subscription.plan_since, billed.start);
-    let granted = features.get(key).filter(|granted| granted.enabled).ok_or(Barred::NotInPlan)?;
+    let of_plan = features.get(&feature.key).filter(|granted| granted.enabled);
+    let beside =
+        (of_plan.is_none() && has_own(customer, feature, now)).then_some(PlanFeature { enabled: true, ..NOTHING });
+    let granted = of_plan.or(beside.as_ref()).ok_or(Barred::NotInPlan)?;
     let origin = Origin {
         plan: Some(plan.slug.clone()),
         plan_version: version,
-        plan_limit: plan_limit(feature, granted),
+        plan_limit: of_plan.map_or(Some(0), |granted| plan_limit(feature, granted)),
         overridden: false,
     };
     let mut entitlement = entitle(catalog, customer, feature, granted, origin, now)?;
@@ -288,6 +306,25 @@ pub fn resolve_or_nothing(catalog: &Catalog, customer: &Customer, key: &FeatureK
     })
 }
 
+/// What a plan grants of a feature that it does not have.
+const NOTHING: PlanFeature = PlanFeature {
+    enabled: false,
+    limit: 0,
+    limit_type: LimitType::Hard,
+    reset: Reset::BillingMonth,
+    thresholds: Thresholds { warning: 80, critical: 90 },
+    fail_open: 0,
+    overage_micros: None,
+};
+
+/// Whether a customer has something of a feature beside the plan: a limit of its own, or credits.
+fn has_own(customer: &Customer, feature: &Feature, now: Timestamp) -> bool {
+    let live = |until: Option<Timestamp>| until.is_none_or(|until| now < until);
+    let credits = |grant: &Grant| grant.feature == feature.key && live(grant.expires_at);
+    customer.overrides.iter().any(|own| own.feature == feature.key && live(own.until))
+        || (feature.kind != FeatureKind::Flag && customer.grants.iter().any(credits))
+}
+
 fn plan_limit(feature: &Feature, granted: &PlanFeature) -> Option<i64> {
     let unlimited = granted.limit_type == LimitType::Unlimited || feature.kind == FeatureKind::Flag;
     if unlimited { None } else { Some(granted.limit) }
@@ -296,12 +333,10 @@ fn plan_limit(feature: &Feature, granted: &PlanFeature) -> Option<i64> {
 fn unlimited(catalog: &Catalog, customer: &Customer, feature: &Feature, now: Timestamp) -> Result<Entitlement, Barred> {
     let granted = PlanFeature {
         enabled: true,
-        limit: 0,
         limit_type: LimitType::Unlimited,
         reset: Reset::CalendarMonth,
-        thresholds: Thresholds::default(),
         fail_open: i64::MAX,
-        overage_micros: None,
+        ..NOTHING
     };
     entitle(catalog, customer, feature, &granted, Origin::default(), now)
 }
@@ -316,7 +351,8 @@ fn entitle(
 ) -> Result<Entitlement, Barred> {
     let never = matches!(feature.kind, FeatureKind::Gauge | FeatureKind::Flag);
     let reset = if never { Reset::Never } else { granted.reset };
-    let period = period_at(reset, customer.anchor, &catalog.zone, now).map_err(Barred::Calendar)?;
+    let zones = (&catalog.zone, &catalog.earlier_zones[..]);
+    let period = period_through(reset, customer.anchor, zones, now).map_err(Barred::Calendar)?;
     let mut limit = plan_limit(feature, granted);
     let live = |until: Option<Timestamp>| until.is_none_or(|until| now < until);
     let own = customer.overrides.iter().find(|o| o.feature == feature.key && live(o.until));

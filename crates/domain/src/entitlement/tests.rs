@@ -65,6 +65,7 @@ fn catalog() -> Catalog {
         epoch: 20,
         enforced: true,
         zone: Zone::UTC,
+        earlier_zones: Vec::new(),
         clock_offset: 0,
         features: kinds.into_iter().map(feature).collect(),
         plans: [(plan.id.clone(), plan)].into(),
@@ -97,6 +98,10 @@ fn with_status(status: SubscriptionStatus, access_until: Option<Timestamp>) -> C
     let mut customer = customer();
     let subscription = customer.subscription.take().map(|s| Subscription { status, access_until, ..s });
     Customer { subscription, ..customer }
+}
+
+fn pack(number: u128, feature: &str, amount: i64, expires_at: Option<Timestamp>) -> Grant {
+    Grant { id: GrantId::from_bits(number), feature: key(feature), amount, expires_at }
 }
 
 fn of(customer: &Customer, feature: &str) -> Result<Entitlement, Barred> {
@@ -186,12 +191,6 @@ fn an_override_replaces_the_plans_limit_until_it_ends() {
 
 #[test]
 fn live_packs_of_the_feature_are_credits_in_their_order() {
-    let pack = |number, feature, amount, expires_at| Grant {
-        id: GrantId::from_bits(number),
-        feature: key(feature),
-        amount,
-        expires_at,
-    };
     let soon = Some(NOW.plus_seconds(9));
     let grants = vec![
         pack(5, "calls", 10, Some(NOW)),
@@ -217,6 +216,25 @@ fn a_tenant_that_does_not_enforce_refuses_only_what_it_does_not_know() {
         assert_eq!(found.period.start, Timestamp::parse("2025-01-01T00:00:00Z").expect("a time"), "it is counted");
     }
     assert_eq!(resolve(&open, &stranger, &key("unknown"), NOW), Err(Barred::UnknownFeature));
+    let counted = resolve(&catalog(), &customer(), &key("calls"), NOW).expect("it is granted");
+    let open = resolve(&open, &customer(), &key("calls"), NOW).expect("nothing is refused");
+    assert_eq!((open.limit, open.limit_type), (None, LimitType::Unlimited));
+    assert_eq!((open.plan_key, open.period), (counted.plan_key, counted.period), "it counts where it would count");
+}
+
+#[test]
+fn what_a_customer_has_beside_the_plan_needs_no_plan_feature() {
+    let own = |limit, until| Override { feature: key("elsewhere"), limit, until };
+    let with = |overrides, grants| Customer { overrides, grants, ..customer() };
+    let found = of(&with(vec![own(Some(7), None)], Vec::new()), "elsewhere").expect("it has a limit of its own");
+    assert_eq!((found.limit, found.limit_type, found.origin.plan_limit), (Some(7), LimitType::Hard, Some(0)));
+    assert!(found.origin.overridden);
+    let found = of(&with(Vec::new(), vec![pack(5, "elsewhere", 30, None)]), "elsewhere").expect("it has credits");
+    assert_eq!((found.limit, found.grants.len()), (Some(0), 1));
+    let over = with(vec![own(Some(7), Some(NOW))], vec![pack(5, "elsewhere", 30, Some(NOW))]);
+    assert_eq!(of(&over, "elsewhere"), Err(Barred::NotInPlan), "both have ended");
+    let off = with(vec![Override { feature: key("off"), limit: None, until: None }], Vec::new());
+    assert_eq!(of(&off, "off").expect("it has its own").limit, None);
 }
 
 #[test]
@@ -283,4 +301,31 @@ fn a_renewal_brings_the_new_version_at_its_instant_though_nobody_noted_it() {
     let late = published(Applies::Renewal, renews.plus_seconds(DAY));
     let calls = |at| resolve(&late, &customer(), &key("calls"), at).expect("it is granted").limit;
     assert_eq!((calls(renews.plus_seconds(2 * DAY)), calls(renews.plus_seconds(40 * DAY))), (Some(100), Some(200)));
+}
+
+/// SPEC §3.6, §5: an upgrade grows the limit at once and the use counts on; a yearly price resets monthly all the same.
+#[test]
+fn use_counts_on_in_another_plan_and_interval() {
+    let mut catalog = catalog();
+    let mut first = catalog.plans.values().next().expect("a plan").clone();
+    let monthly = |limit| PlanFeature { reset: Reset::BillingMonth, ..granted(limit, LimitType::Hard) };
+    first.features = [(key("calls"), monthly(100))].into();
+    let larger = Plan { id: PlanId::from_bits(2), features: [(key("calls"), monthly(1_000))].into(), ..first.clone() };
+    catalog.plans = [first, larger].into_iter().map(|plan| (plan.id.clone(), plan)).collect();
+    let before = Customer { anchor: NOW.plus_seconds(-40 * DAY), ..customer() };
+    let mut after = before.clone();
+    let year = Period { start: NOW, end: Some(NOW.plus_seconds(365 * DAY)) };
+    after.subscription = before.subscription.clone().map(|subscription| Subscription {
+        plan: PlanId::from_bits(2),
+        plan_since: NOW,
+        period: year,
+        interval: Some(Interval::Year),
+        ..subscription
+    });
+    let of = |customer: &Customer, now| resolve(&catalog, customer, &key("calls"), now).expect("it is granted");
+    let (small, large) = (of(&before, NOW), of(&after, NOW));
+    assert_eq!((small.limit, large.limit), (Some(100), Some(1_000)));
+    assert_eq!((&small.plan_key, small.period), (&large.plan_key, large.period), "one counter");
+    let end = large.period.end.expect("it ends");
+    assert_eq!(of(&after, end).period.start, end, "the next month begins inside the paid year");
 }

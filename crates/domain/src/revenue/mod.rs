@@ -45,6 +45,14 @@ impl Interval {
         Self::ALL.into_iter().find(|interval| interval.name() == name)
     }
 
+    /// How many months a payment is for.
+    pub const fn months(self) -> i64 {
+        match self {
+            Self::Month => 1,
+            Self::Year => 12,
+        }
+    }
+
     /// What a price brings in a year, in minor units; none beyond 64 bits.
     pub fn annual(self, price: Money) -> Option<i64> {
         match self {

@@ -12,8 +12,10 @@ const STUDIO: &str = include_str!("../../../server/src/demo/studio-components.ya
 
 /// The components of both demo tenants.
 pub(crate) static CATALOG: LazyLock<Vec<Value>> = LazyLock::new(|| {
-    let read = |text: &str| serde_saphyr::from_str::<Vec<Value>>(text).expect("the catalog is YAML");
-    [read(HALISOFT), read(STUDIO)].concat()
+    let read = |text: &str| serde_saphyr::from_str::<Value>(text).expect("the catalog is YAML");
+    let components =
+        |text: &str| read(text).get("components").and_then(Value::as_array).expect("its components").clone();
+    [components(HALISOFT), components(STUDIO)].concat()
 });
 
 /// An action of the catalog.

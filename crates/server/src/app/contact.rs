@@ -1,5 +1,6 @@
 //! Requests to sales, from anybody: kept, bounded, and worked off by the tenant.
 
+use domain::event::Kind;
 use domain::time::Timestamp;
 use serde_json::json;
 use store::contact::ContactRow;
@@ -65,6 +66,7 @@ pub async fn create(cx: &Cx, request: Request, identity: Option<&Idempotency>) -
         revision: 1,
     };
     store::contact::insert(&mut tx, cx.tenant.id(), &row).await?;
+    audit::told::tell_staff(&mut tx, cx, Kind::ContactRequest, (&row.contact_id, "contact_request.created"));
     creation::note(&mut tx, cx, identity, &row.contact_id).await?;
     tx.commit().await?;
     Ok((row.contact_id, false))

@@ -5,7 +5,7 @@ use domain::money::{Currency, Money};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use store::coupon::CouponRow;
-use store::db::On;
+use store::db::{On, Tx};
 use store::gate::Idempotency;
 use store::list::Wanted;
 
@@ -83,26 +83,40 @@ pub async fn create(
         return Ok((get(cx, &mut tx, &made).await?, true));
     }
     let code = kept(code);
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if code.is_empty() || code.len() > CODE_CHARS_MAX || !code.bytes().all(allowed) {
-        return Err(Error::field("/code", format!("use 1 to {CODE_CHARS_MAX} of A-Z, 0-9, - and _")));
-    }
+    check_code(&code)?;
     if store::coupon::find(&mut tx, cx.tenant.id(), &code).await?.is_some() {
         return Err(Error::new(Code::Taken, format!("There is a coupon {code} already; choose another code.")));
     }
-    let blank =
-        CouponRow { name: code.clone(), created_at: cx.tenant_now().as_micros(), ..taking_off(cx, &code, off)? };
-    let row = applied(cx, &blank, edit)?;
-    store::coupon::insert(&mut tx, cx.tenant.id(), &row).await?;
-    let change = audit::Change { action: "coupon.created", target: &row.code, before: None, after: Some(state(&row)?) };
-    audit::write(&mut tx, cx, change).await?;
+    let blank = taking_off(cx, &code, off)?;
+    let row = applied(cx, &blank, edit, |slug| cx.tenant.catalog.plan_by_slug(slug).is_some())?;
+    write(&mut tx, cx, (None, &row)).await?;
     creation::note(&mut tx, cx, identity, &row.code).await?;
     tx.commit().await?;
     Ok((row, false))
 }
 
+/// Checks what people are to type.
+pub fn check_code(code: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if code.is_empty() || code.len() > CODE_CHARS_MAX || !code.bytes().all(allowed) {
+        return Err(Error::field("/code", format!("use 1 to {CODE_CHARS_MAX} of A-Z, 0-9, - and _")));
+    }
+    Ok(())
+}
+
+/// Writes a coupon that is new, or open to others from now on.
+pub async fn write(tx: &mut Tx, cx: &Cx, (before, row): (Option<&CouponRow>, &CouponRow)) -> Result<()> {
+    let action = if before.is_none() { "coupon.created" } else { "coupon.changed" };
+    match before {
+        None => store::coupon::insert(tx, cx.tenant.id(), row).await?,
+        Some(_) => store::coupon::update(tx, cx.tenant.id(), row).await?,
+    }
+    let (before, after) = (before.map(state).transpose()?, Some(state(row)?));
+    audit::write(tx, cx, audit::Change { action, target: &row.code, before, after }).await
+}
+
 /// A coupon that takes something off, and is otherwise open to all.
-fn taking_off(cx: &Cx, code: &str, off: NewOff) -> Result<CouponRow> {
+pub fn taking_off(cx: &Cx, code: &str, off: NewOff) -> Result<CouponRow> {
     let currency = off.currency.clone().unwrap_or_else(|| cx.tenant.row.currency.clone());
     let parsed = Currency::parse(&currency).map_err(|e| Error::field("/currency", e.to_string()))?;
     let amount = off.amount.map(|text| Money::parse(&text, parsed)).transpose();
@@ -128,7 +142,7 @@ fn taking_off(cx: &Cx, code: &str, off: NewOff) -> Result<CouponRow> {
     let duration = serde_json::to_value(off.duration).map_err(Error::internal)?;
     Ok(CouponRow {
         code: code.to_owned(),
-        name: String::new(),
+        name: code.to_owned(),
         percent_off: off.percent,
         amount_off_minor: amount.map(|amount| amount.minor),
         currency: amount.map(|_| currency),
@@ -140,7 +154,7 @@ fn taking_off(cx: &Cx, code: &str, off: NewOff) -> Result<CouponRow> {
         plans: String::new(),
         active: true,
         revision: 1,
-        created_at: 0,
+        created_at: cx.tenant_now().as_micros(),
     })
 }
 
@@ -152,16 +166,15 @@ pub async fn change(cx: &Cx, code: &str, edit: Edit, expected: &Expected) -> Res
     let found = store::coupon::find_locked(&mut tx, cx.tenant.id(), &kept(code)).await?;
     let before = found.ok_or_else(|| Error::internal("a coupon has gone"))?;
     expected.check(cx, before.revision)?;
-    let mut row = applied(cx, &before, edit)?;
+    let mut row = applied(cx, &before, edit, |slug| cx.tenant.catalog.plan_by_slug(slug).is_some())?;
     row.revision = row.revision.saturating_add(1);
-    store::coupon::update(&mut tx, cx.tenant.id(), &row).await?;
-    let (before, after) = (Some(state(&before)?), Some(state(&row)?));
-    audit::write(&mut tx, cx, audit::Change { action: "coupon.changed", target: &row.code, before, after }).await?;
+    write(&mut tx, cx, (Some(&before), &row)).await?;
     tx.commit().await?;
     Ok(row)
 }
 
-fn applied(cx: &Cx, before: &CouponRow, edit: Edit) -> Result<CouponRow> {
+/// What becomes of a coupon, where there are certain plans.
+pub fn applied(cx: &Cx, before: &CouponRow, edit: Edit, is_plan: impl Fn(&str) -> bool) -> Result<CouponRow> {
     let mut row = before.clone();
     row.name = edit.name.map_or(row.name, |name| name.trim().to_owned());
     let chars = row.name.chars().count();
@@ -184,7 +197,7 @@ fn applied(cx: &Cx, before: &CouponRow, edit: Edit) -> Result<CouponRow> {
             return Err(Error::field("/plans", format!("name at most {PLANS_MAX} plans, or none for all")));
         }
         for (number, slug) in plans.iter().enumerate() {
-            if cx.tenant.catalog.plan_by_slug(slug).is_none() {
+            if !is_plan(slug) {
                 return Err(Error::field(format!("/plans/{number}"), "name a plan of the catalog"));
             }
         }

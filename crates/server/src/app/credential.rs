@@ -146,14 +146,18 @@ fn wait_for_origin(times: &[i64]) -> Option<Timestamp> {
 /// Mails a link to everybody who asked for a new password and has one to replace.
 pub async fn answer_requests(app: &Arc<App>) -> Result<()> {
     for request in store::account_token::open(&app.db, ANSWERED_AT_ONCE).await? {
-        let tenant = TenantId::stored(request.tenant_id.as_str());
-        let tenant = app.tenants.fresh(&app.db, &app.master, &tenant).await?;
-        answer(&Cx::system(app, &tenant, &request.request_id), &request).await?;
+        // One that cannot be answered waits, and holds up nobody else's.
+        if let Err(error) = answer(app, &request).await {
+            tracing::warn!(request.id = %request.request_id, %error, "a forgotten password could not be answered");
+        }
     }
     Ok(())
 }
 
-async fn answer(cx: &Cx, request: &RequestRow) -> Result<()> {
+async fn answer(app: &Arc<App>, request: &RequestRow) -> Result<()> {
+    let tenant = TenantId::stored(request.tenant_id.as_str());
+    let tenant = app.tenants.fresh(&app.db, &app.master, &tenant).await?;
+    let cx = &Cx::system(app, &tenant, &request.request_id);
     let tenant = cx.tenant.id();
     let mut tx = cx.app.db.begin().await?;
     if !store::account_token::answer(&mut tx, tenant, &request.request_id).await? {

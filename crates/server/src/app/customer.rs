@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use domain::entitlement::{Barred, Customer, Entitlement, resolve};
+use domain::event::Kind;
 use domain::id::{CustomerId, FeatureKey, PlanId, TenantId};
 use domain::time::Timestamp;
 use quick_cache::Equivalent;
@@ -12,6 +13,7 @@ use store::customer::CustomerRow;
 use store::db::Tx;
 use store::gate::Seen;
 
+use super::audit::told;
 use super::session::address;
 use super::subscription::{self, Start};
 use crate::cx::{Cx, id_bits};
@@ -51,9 +53,16 @@ impl Account {
         Ok(entitlement)
     }
 
-    /// Everything that the customer may use now, in the order of the features' keys.
+    /// Everything that the customer may use now, in the order of the features' keys. What a suspended one has used is
+    /// still shown.
     pub fn entitlements(&self, cx: &Cx) -> Vec<Arc<Entitlement>> {
-        cx.tenant.catalog.features.keys().filter_map(|feature| self.entitlement(cx, feature).ok()).collect()
+        let catalog = &cx.tenant.catalog;
+        if !self.customer.suspended {
+            return catalog.features.keys().filter_map(|feature| self.entitlement(cx, feature).ok()).collect();
+        }
+        let shown = Customer { suspended: false, ..self.customer.clone() };
+        let entitled = |feature| resolve(catalog, &shown, feature, cx.tenant_now()).ok().map(Arc::new);
+        catalog.features.keys().filter_map(entitled).collect()
     }
 }
 
@@ -208,6 +217,7 @@ pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerR
         created_at: now.as_micros(),
     };
     store::customer::insert(tx, cx.tenant.id(), &row).await?;
+    told::tell_staff(tx, cx, Kind::Customer, (id.as_str(), store::event::CUSTOMER_CREATED));
     let slug = match (&new.plan, &cx.tenant.row.default_plan_id) {
         (Some(slug), _) => Some(slug.clone()),
         (None, Some(plan)) => {

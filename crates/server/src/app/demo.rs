@@ -8,7 +8,7 @@ use domain::time::{Reset, Timestamp, period_at};
 use store::user::UserRow;
 
 use super::tenant::Tenant;
-use super::upstream::{key_hint, upstream_place};
+use super::upstream::{key_hint, keyless, upstream_place};
 use super::{customer, setup, template, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
@@ -84,15 +84,13 @@ pub async fn create(app: &Arc<App>, password: &str, upstream: &Upstream, now: Ti
     let began = Timestamp::from_micros(now.as_micros().div_euclid(DAY_SECONDS * 1_000_000) * DAY_SECONDS * 1_000_000);
     let began = began.plus_seconds(-HISTORY_DAYS * DAY_SECONDS);
     let times = (began, now);
-    let components = include_str!("../demo/halisoft-components.yaml");
-    let halisoft = match tenant(app, include_str!("../demo/halisoft.yaml"), components, upstream, began).await {
+    let halisoft = match tenant(app, "halisoft", upstream, began).await {
         // Another node that was started at the same moment makes it.
         Err(error) if error.code == Code::Taken => return Ok(false),
         made => made?,
     };
     people(app, &halisoft, &HALISOFT, &hash, times).await?;
-    let components = include_str!("../demo/studio-components.yaml");
-    let studio = tenant(app, include_str!("../demo/studio.yaml"), components, upstream, began).await?;
+    let studio = tenant(app, "studio", upstream, began).await?;
     people(app, &studio, &STUDIO, &hash, times).await?;
     let operator = Person { email: OPERATOR, name: "Olga Operator", role: Role::Operator, plan: None, used: &[] };
     let platform = app.tenants.get(&app.db, &app.master, &setup::platform()).await?;
@@ -107,31 +105,26 @@ pub async fn is_password(app: &App, password: &str) -> Result<bool> {
     app.passwords.verify(password, stored).await
 }
 
-async fn tenant(
-    app: &Arc<App>,
-    catalog: &str,
-    components: &str,
-    upstream: &Upstream,
-    began: Timestamp,
-) -> Result<Arc<Tenant>> {
-    let template = template::parse(catalog)?;
+async fn tenant(app: &Arc<App>, name: &str, upstream: &Upstream, began: Timestamp) -> Result<Arc<Tenant>> {
+    let template = template::named(name)?.ok_or_else(|| Error::internal(format!("no template {name}")))?;
     let id = TenantId::from_bits(id_bits());
+    let row = template.tenant(&id, "sandbox", began);
     let mut tx = app.db.begin().await?;
-    store::tenant::insert(&mut tx, &template.tenant(&id, "sandbox", began)).await?;
-    template.write(&mut tx, &id, began).await?;
-    let kind = if upstream.api_key.is_some() { "anthropic" } else { "demo" };
-    template::write_components(&mut tx, &id, components, (kind, began)).await?;
-    template::write_model_prices(&mut tx, &id, include_str!("../demo/prices.yaml")).await?;
-    store::upstream::put(&mut tx, &id, &template::keyless("demo")).await?;
-    if let Some(key) = &upstream.api_key {
-        let sealed = app.master.seal(&id, &upstream_place("anthropic"), key.as_bytes())?;
-        let row = store::upstream::UpstreamRow {
-            base_url: upstream.base_url.clone(),
-            api_key_sealed: Some(sealed),
-            key_hint: Some(key_hint(key)),
-            ..template::keyless("anthropic")
-        };
-        store::upstream::put(&mut tx, &id, &row).await?;
+    store::tenant::insert(&mut tx, &row).await?;
+    match &upstream.api_key {
+        None => template.write(&mut tx, app, row, began).await?,
+        Some(key) => {
+            let template = template.on_upstream("anthropic", upstream.base_url.as_deref());
+            template.write(&mut tx, app, row, began).await?;
+            let sealed = app.master.seal(&id, &upstream_place("anthropic"), key.as_bytes())?;
+            let row = store::upstream::UpstreamRow {
+                base_url: upstream.base_url.clone(),
+                api_key_sealed: Some(sealed),
+                key_hint: Some(key_hint(key)),
+                ..keyless("anthropic", "anthropic")
+            };
+            store::upstream::put(&mut tx, &id, &row).await?;
+        }
     }
     tx.commit().await?;
     app.tenants.reload(&app.db, &app.master, &id).await
@@ -241,12 +234,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_templates_read_and_name_what_exists() {
-        for (text, people) in
-            [(include_str!("../demo/halisoft.yaml"), &HALISOFT[..]), (include_str!("../demo/studio.yaml"), &STUDIO[..])]
-        {
-            let template = template::parse(text).unwrap();
-            assert!(people.iter().all(|person| person.email.ends_with(&format!("{}.example", template.slug))));
+    fn the_demos_people_are_at_the_tenants_of_its_templates() {
+        for (name, people) in [("halisoft", &HALISOFT[..]), ("studio", &STUDIO[..])] {
+            assert!(people.iter().all(|person| person.email.ends_with(&format!("{name}.example"))));
+            assert!(template::named(name).expect("it reads").is_some());
         }
     }
 }

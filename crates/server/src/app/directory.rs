@@ -1,6 +1,6 @@
 //! Lists of users and customers with what they have used, how they stand, and what can be done about those near a limit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use domain::catalog::{FeatureKind, LimitType, Plan};
 use domain::entitlement::{Customer, SubscriptionStatus, resolve};
@@ -17,8 +17,10 @@ use super::tenant::Tenant;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 
-/// Rows that an export reads at once.
-pub const EXPORT_ROWS: i64 = 1_000;
+/// Rows that an export has in memory at once.
+const EXPORT_ROWS: usize = 250;
+/// Places that an export reads at once. Most sorts have no index, so that each reading may look at the whole tenant.
+const EXPORT_PLACES: i64 = 20_000;
 
 /// A customer with what it has used.
 pub struct Listed {
@@ -104,10 +106,66 @@ pub fn health(customer: &Customer, quotas: &[Quota]) -> Health {
     if overdue { Health::PastDue } else { Health::of(quotas) }
 }
 
+/// A whole list that is gone through from its beginning, some rows at a time.
+pub struct Walk {
+    wanted: Wanted,
+    named: Named,
+    ahead: VecDeque<Place>,
+    over: bool,
+}
+
+impl Walk {
+    /// Goes through what is wanted of a list, wherever its page begins.
+    pub fn new(wanted: Wanted, named: Named) -> Self {
+        let wanted = Wanted { rows: EXPORT_PLACES, after: None, ..wanted };
+        Self { wanted, named, ahead: VecDeque::new(), over: false }
+    }
+
+    /// The next places of users; none at the end.
+    pub async fn users(&mut self, cx: &Cx) -> Result<Vec<Place>> {
+        if self.is_out() {
+            let places = user_places(cx, &self.wanted, &self.named).await?;
+            self.found(places);
+        }
+        Ok(self.some())
+    }
+
+    /// The next places of customers; none at the end.
+    pub async fn customers(&mut self, cx: &Cx) -> Result<Vec<Place>> {
+        if self.is_out() {
+            let places = customer_places(cx, &self.wanted, &self.named).await?;
+            self.found(places);
+        }
+        Ok(self.some())
+    }
+
+    fn is_out(&self) -> bool {
+        self.ahead.is_empty() && !self.over
+    }
+
+    fn found(&mut self, places: Vec<Place>) {
+        self.over = i64::try_from(places.len()).is_ok_and(|found| found < self.wanted.rows);
+        self.wanted.after = places.last().cloned();
+        self.ahead = places.into();
+    }
+
+    fn some(&mut self) -> Vec<Place> {
+        self.ahead.drain(..self.ahead.len().min(EXPORT_ROWS)).collect()
+    }
+}
+
 /// Users of the tenant, with their customers.
 pub async fn users(cx: &Cx, wanted: &Wanted, named: &Named) -> Result<Vec<ListedUser>> {
+    users_at(cx, user_places(cx, wanted, named).await?).await
+}
+
+async fn user_places(cx: &Cx, wanted: &Wanted, named: &Named) -> Result<Vec<Place>> {
+    Ok(store::directory::users(&cx.app.db, cx.tenant.id(), wanted, &named.filter(cx)?).await?)
+}
+
+/// The users at some places of their list.
+pub async fn users_at(cx: &Cx, places: Vec<Place>) -> Result<Vec<ListedUser>> {
     let (db, tenant) = (&cx.app.db, cx.tenant.id());
-    let places = store::directory::users(db, tenant, wanted, &named.filter(cx)?).await?;
     let rows = store::directory::user_rows(db, tenant, &ids(&places)).await?;
     let mut rows: HashMap<_, _> = rows.into_iter().map(|row| (row.user_id.clone(), row)).collect();
     let customers: Vec<_> = rows.values().filter_map(|row| row.customer_id.clone()).collect();
@@ -139,11 +197,15 @@ pub async fn count_users(cx: &Cx, wanted: &Wanted, named: &Named) -> Result<i64>
 
 /// Customers of the tenant, each with its place in the list.
 pub async fn customers(cx: &Cx, wanted: &Wanted, named: &Named) -> Result<Vec<(Listed, Place)>> {
-    let places = store::directory::customers(&cx.app.db, cx.tenant.id(), wanted, &named.filter(cx)?).await?;
-    in_order(cx, places).await
+    customers_at(cx, customer_places(cx, wanted, named).await?).await
 }
 
-async fn in_order(cx: &Cx, places: Vec<Place>) -> Result<Vec<(Listed, Place)>> {
+async fn customer_places(cx: &Cx, wanted: &Wanted, named: &Named) -> Result<Vec<Place>> {
+    Ok(store::directory::customers(&cx.app.db, cx.tenant.id(), wanted, &named.filter(cx)?).await?)
+}
+
+/// The customers at some places of their list.
+pub async fn customers_at(cx: &Cx, places: Vec<Place>) -> Result<Vec<(Listed, Place)>> {
     let mut customers = customers_of(&cx.app.db, &cx.tenant, &ids(&places), cx.tenant_now()).await?;
     Ok(places.into_iter().filter_map(|place| Some((customers.remove(&place.id)?, place))).collect())
 }
@@ -156,7 +218,7 @@ pub async fn count_customers(cx: &Cx, wanted: &Wanted, named: &Named) -> Result<
 /// Customers near or over a limit, the worst first.
 pub async fn near(cx: &Cx, wanted: &Wanted) -> Result<Vec<(Listed, Place)>> {
     let places = store::directory::near(&cx.app.db, cx.tenant.id(), wanted).await?;
-    in_order(cx, places).await
+    customers_at(cx, places).await
 }
 
 fn ids(places: &[Place]) -> Vec<String> {

@@ -105,8 +105,13 @@ pub async fn publish(cx: &Cx, slug: &str, expected: &Expected, applies: Applies)
     let draft = Draft::of(&before.row)?;
     let terms = plan::edited(&mut tx, cx, &before.terms, &draft.edit).await?;
     store::plan::put_draft(&mut tx, cx.tenant.id(), &before.row.id(), None).await?;
-    let mut after =
-        plan::publish(&mut tx, cx, &before, Publication { terms, applies, action: "plan.published" }).await?;
+    let mut after = plan::publish(
+        &mut tx,
+        cx,
+        &before,
+        Publication { terms, applies, action: "plan.published", archived_at: before.row.archived_at },
+    )
+    .await?;
     after.row.draft = None;
     tx.commit().await?;
     Ok(after)
@@ -122,7 +127,8 @@ pub async fn undo(cx: &Cx, slug: &str, expected: &Expected, applies: Applies) ->
     let [_, earlier] = versions.as_slice() else {
         return Err(Error::new(Code::NotFound, "The plan has no earlier version; there is nothing to undo."));
     };
-    let publication = Publication { terms: earlier.terms()?, applies, action: "plan.undone" };
+    let publication =
+        Publication { terms: earlier.terms()?, applies, action: "plan.undone", archived_at: before.row.archived_at };
     let after = plan::publish(&mut tx, cx, &before, publication).await?;
     tx.commit().await?;
     Ok(after)

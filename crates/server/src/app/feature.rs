@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::catalog::FeatureKind;
 use domain::id::FeatureKey;
 use serde_json::{Value, json};
+use store::db::Tx;
 use store::feature::FeatureRow;
 use store::gate::Idempotency;
 
@@ -17,10 +18,10 @@ use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
 
 /// Features of a tenant.
-const FEATURES_MAX: usize = 1_000;
-const DESCRIPTION_CHARS_MAX: usize = 2_000;
-const UNIT_CHARS_MAX: usize = 40;
-const POSITION_MAX: i64 = 1_000_000;
+pub const FEATURES_MAX: usize = 1_000;
+pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
+pub const UNIT_CHARS_MAX: usize = 40;
+pub const POSITION_MAX: i64 = 1_000_000;
 
 /// A feature with the plans that grant it.
 #[derive(Debug, Clone)]
@@ -96,30 +97,44 @@ pub async fn create(
         return Err(Error::new(Code::Taken, detail));
     }
     let last = others.iter().map(|other| other.position).max().map_or(0, |last| (last + 1).min(POSITION_MAX));
-    let blank = FeatureRow {
-        feature: key.to_string(),
-        name: String::new(),
-        description: String::new(),
-        kind: kind_name(kind)?,
-        unit: None,
-        position: last,
-        archived_at: None,
-        revision: 1,
-    };
+    let blank = FeatureRow { position: last, ..blank(key, kind)? };
     let row = edited(cx, &blank, edit)?;
-    store::feature::insert(&mut tx, cx.tenant.id(), &row).await?;
+    write(&mut tx, cx, (None, &row)).await?;
     creation::note(&mut tx, cx, identity, key.as_str()).await?;
-    let change =
-        audit::Change { action: "feature.created", target: key.as_str(), before: None, after: Some(told(&row)) };
-    audit::write(&mut tx, cx, change).await?;
-    store::tenant::bump_epoch(&mut tx, cx.tenant.id(), cx.now).await?;
     tx.commit().await?;
     Ok((Listed { row, plans: Vec::new() }, false))
 }
 
-fn kind_name(kind: FeatureKind) -> Result<String> {
-    let name = serde_json::to_value(kind).map_err(Error::internal)?;
-    name.as_str().map(str::to_owned).ok_or_else(|| Error::internal("a kind without a name"))
+/// A feature that nothing is said of but its kind.
+pub fn blank(key: &FeatureKey, kind: FeatureKind) -> Result<FeatureRow> {
+    let kind = serde_json::to_value(kind).map_err(Error::internal)?;
+    Ok(FeatureRow {
+        feature: key.to_string(),
+        name: String::new(),
+        description: String::new(),
+        kind: kind.as_str().unwrap_or_default().to_owned(),
+        unit: None,
+        position: 0,
+        archived_at: None,
+        revision: 1,
+    })
+}
+
+/// Writes a feature that is new, or says something else from now on. Answers whether anything changes.
+pub async fn write(tx: &mut Tx, cx: &Cx, (before, row): (Option<&FeatureRow>, &FeatureRow)) -> Result<bool> {
+    let (told_before, told_after) = (before.map(told), told(row));
+    if told_before.as_ref() == Some(&told_after) {
+        return Ok(false);
+    }
+    let action = if before.is_none() { "feature.created" } else { "feature.updated" };
+    match before {
+        None => store::feature::insert(tx, cx.tenant.id(), row).await?,
+        Some(_) => store::feature::update(tx, cx.tenant.id(), row).await?,
+    }
+    let change = audit::Change { action, target: &row.feature, before: told_before, after: Some(told_after) };
+    audit::write(tx, cx, change).await?;
+    store::tenant::bump_epoch(tx, cx.tenant.id(), cx.now).await?;
+    Ok(true)
 }
 
 /// Changes a feature.
@@ -129,12 +144,7 @@ pub async fn edit(cx: &Cx, key: &FeatureKey, expected: &Expected, edit: FeatureE
     let before = store::feature::lock(&mut tx, cx.tenant.id(), key).await?.ok_or_else(unknown)?;
     expected.check(cx, before.revision)?;
     let after = edited(cx, &before, edit)?;
-    if told(&before) != told(&after) {
-        store::feature::update(&mut tx, cx.tenant.id(), &after).await?;
-        let (before, after) = (Some(told(&before)), Some(told(&after)));
-        let change = audit::Change { action: "feature.updated", target: key.as_str(), before, after };
-        audit::write(&mut tx, cx, change).await?;
-        store::tenant::bump_epoch(&mut tx, cx.tenant.id(), cx.now).await?;
+    if write(&mut tx, cx, (Some(&before), &after)).await? {
         tx.commit().await?;
     }
     get(cx, key).await

@@ -39,15 +39,22 @@ pub struct GrantEdit {
     pub overage_price: Patch<String>,
 }
 
-/// What an edit makes of a grant. `pointer` is where the edit stands in the body.
-pub fn edited(feature: &Feature, before: Option<&PlanFeature>, edit: &GrantEdit, pointer: &str) -> Result<PlanFeature> {
+/// What an edit makes of a grant; a new one warns at the tenant's usual thresholds unless it names its own. `pointer` is
+/// where the edit stands in the body.
+pub fn edited(
+    feature: &Feature,
+    (before, usual): (Option<&PlanFeature>, Thresholds),
+    edit: &GrantEdit,
+    pointer: &str,
+) -> Result<PlanFeature> {
     if before.is_none() && feature.archived {
         let detail = "the feature is archived; bring it back first, or choose another";
         return Err(Error::field(pointer, detail));
     }
     let wrong = |member: &str, detail: String| Error::field(format!("{pointer}/{member}"), detail);
     let (limit, limit_type) = limit(feature, before, edit).map_err(|(member, detail)| wrong(member, detail))?;
-    let thresholds = thresholds(before, edit).map_err(|(member, detail)| wrong(member, detail))?;
+    let thresholds = thresholds(before.map_or(usual, |before| before.thresholds), edit)
+        .map_err(|(member, detail)| wrong(member, detail))?;
     let never = matches!(feature.kind, FeatureKind::Gauge | FeatureKind::Flag);
     let reset = match edit.reset {
         Some(reset) if never && reset != Reset::Never => {
@@ -124,8 +131,7 @@ fn limit(feature: &Feature, before: Option<&PlanFeature>, edit: &GrantEdit) -> R
     }
 }
 
-fn thresholds(before: Option<&PlanFeature>, edit: &GrantEdit) -> Result<Thresholds, Wrong> {
-    let kept = before.map_or_else(Thresholds::default, |before| before.thresholds);
+fn thresholds(kept: Thresholds, edit: &GrantEdit) -> Result<Thresholds, Wrong> {
     let percent = |asked: Option<i64>, kept: u16, member: &'static str| match asked {
         None => Ok(kept),
         Some(value) => u16::try_from(value)
@@ -190,6 +196,8 @@ mod tests {
 
     use super::*;
 
+    const USUAL: Thresholds = Thresholds { warning: 70, critical: 85 };
+
     fn feature(kind: FeatureKind) -> Feature {
         Feature { key: FeatureKey::stored("x"), name: "X".into(), kind, unit: None, archived: false }
     }
@@ -210,16 +218,17 @@ mod tests {
     fn what_is_absent_stays_and_a_new_grant_has_defaults() {
         let before = counter(100, LimitType::Soft);
         let raise = GrantEdit { limit_value: Patch::Set(120), ..GrantEdit::default() };
-        let raised = edited(&feature(FeatureKind::Counter), Some(&before), &raise, "").expect("it is right");
+        let raised = edited(&feature(FeatureKind::Counter), (Some(&before), USUAL), &raise, "").expect("it is right");
         assert_eq!(raised, PlanFeature { limit: 120, ..before });
-        let new = edited(&feature(FeatureKind::Counter), None, &raise, "").expect("it is right");
+        let new = edited(&feature(FeatureKind::Counter), (None, USUAL), &raise, "").expect("it is right");
         assert_eq!((new.limit_type, new.reset, new.fail_open), (LimitType::Hard, Reset::BillingMonth, 0));
-        let flag = edited(&feature(FeatureKind::Flag), None, &GrantEdit::default(), "").expect("it is right");
+        assert_eq!(new.thresholds, USUAL);
+        let flag = edited(&feature(FeatureKind::Flag), (None, USUAL), &GrantEdit::default(), "").expect("it is right");
         assert_eq!((flag.enabled, flag.limit_type, flag.reset), (true, LimitType::Unlimited, Reset::Never));
         let open = GrantEdit { limit_value: Patch::Clear, ..GrantEdit::default() };
-        let open = edited(&feature(FeatureKind::Counter), Some(&raised), &open, "").expect("it is right");
+        let open = edited(&feature(FeatureKind::Counter), (Some(&raised), USUAL), &open, "").expect("it is right");
         assert_eq!(open.limit_type, LimitType::Unlimited);
-        let again = edited(&feature(FeatureKind::Counter), Some(&open), &raise, "").expect("it is right");
+        let again = edited(&feature(FeatureKind::Counter), (Some(&open), USUAL), &raise, "").expect("it is right");
         assert_eq!((again.limit, again.limit_type), (120, LimitType::Hard));
     }
 
@@ -265,12 +274,12 @@ mod tests {
             ),
         ];
         for (kind, before, edit, pointer) in table {
-            let refused = edited(&feature(kind), before.as_ref(), &edit, "").expect_err("it is wrong");
+            let refused = edited(&feature(kind), (before.as_ref(), USUAL), &edit, "").expect_err("it is wrong");
             assert_eq!(refused.more.fields[0].pointer, pointer, "{kind:?} {edit:?}");
         }
         let archived = Feature { archived: true, ..feature(Counter) };
-        assert!(edited(&archived, None, &limit(Patch::Set(1)), "").is_err());
-        assert!(edited(&archived, Some(&counter(1, LimitType::Hard)), &limit(Patch::Set(2)), "").is_ok());
+        assert!(edited(&archived, (None, USUAL), &limit(Patch::Set(1)), "").is_err());
+        assert!(edited(&archived, (Some(&counter(1, LimitType::Hard)), USUAL), &limit(Patch::Set(2)), "").is_ok());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::{audit, credential, import, mail, provider, summary, usage};
+use super::{audit, credential, import, mail, provider, summary, tenant, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -28,6 +28,13 @@ const FOLLOW_RUN: Duration = Duration::from_secs(20);
 const BATCHES_KEPT_SECONDS: i64 = 3_600;
 /// How long idempotency keys are kept, in seconds: 35 days.
 const KEYS_KEPT_SECONDS: i64 = 35 * 86_400;
+/// How long events are kept for listeners that come back, in seconds: 7 days.
+const EVENTS_KEPT_SECONDS: i64 = 7 * 86_400;
+/// Events dropped in one transaction, so that the gate never waits long.
+const EVENTS_DROPPED_AT_ONCE: i64 = 1_000;
+
+/// A job of one tenant that is suspended is looked at this often, in seconds, until the tenant is resumed.
+const SUSPENDED_SECONDS: i64 = 60;
 
 /// Everything that can be scheduled; the `match` in [`perform`] is the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +165,13 @@ async fn perform(app: &Arc<App>, job: Job, row: &JobRow, now: Timestamp) -> Resu
         Job::SealAudit => audit::chain::seal(app, now).await?,
         Job::FindUnsyncedPrices => find_unsynced_prices(app).await?,
         Job::SendMail => mail::deliver::begin(app, now).await?,
-        Job::SyncPrice => return provider::sync(&of_tenant(app, row).await?, &row.payload).await,
+        Job::SyncPrice => {
+            let cx = of_tenant(app, row).await?;
+            if cx.tenant.row.suspended {
+                return Ok(Some(now.plus_seconds(SUSPENDED_SECONDS)));
+            }
+            return provider::sync(&cx, &row.payload).await;
+        }
     }
     Ok(job.every_seconds().map(|seconds| now.plus_seconds(seconds)))
 }
@@ -170,7 +183,7 @@ async fn of_tenant(app: &Arc<App>, row: &JobRow) -> Result<Cx> {
 }
 
 async fn find_unsynced_prices(app: &Arc<App>) -> Result<()> {
-    for row in store::tenant::list(&app.db).await? {
+    for row in tenant::at_work(app).await? {
         let tenant = app.tenants.fresh(&app.db, &app.master, &row.id()).await?;
         provider::find_unsynced(&Cx::system(app, &tenant, "find-unsynced-prices")).await?;
     }
@@ -204,12 +217,13 @@ async fn follow_counters(app: &App) -> Result<()> {
 }
 
 async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
-    for row in store::tenant::list(&app.db).await? {
+    for row in tenant::at_work(app).await? {
         let tenant = app.tenants.fresh(&app.db, &app.master, &row.id()).await?;
         let before = now.plus_seconds(-tenant.settings().decision_days.saturating_mul(86_400));
         let mut tx = app.db.begin().await?;
         store::usage::drop_decisions(&mut tx, tenant.id(), before).await?;
         tx.commit().await?;
+        drop_events(app, tenant.id(), now).await?;
     }
     mail::drop_old(app, now).await?;
     credential::drop_old(app, now).await?;
@@ -217,4 +231,17 @@ async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
     store::usage::drop_old_batches(&mut tx, now.plus_seconds(-BATCHES_KEPT_SECONDS)).await?;
     store::usage::drop_expired(&mut tx, now, now.plus_seconds(-KEYS_KEPT_SECONDS)).await?;
     Ok(tx.commit().await?)
+}
+
+async fn drop_events(app: &App, tenant: &TenantId, now: Timestamp) -> Result<()> {
+    let before = now.plus_seconds(-EVENTS_KEPT_SECONDS);
+    while !app.stopping.is_cancelled() {
+        let mut tx = app.db.begin().await?;
+        let dropped = store::event::drop_some(&mut tx, tenant, before, EVENTS_DROPPED_AT_ONCE).await?;
+        tx.commit().await?;
+        if dropped == 0 {
+            break;
+        }
+    }
+    Ok(())
 }

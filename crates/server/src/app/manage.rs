@@ -10,7 +10,7 @@ use domain::usage::AMOUNT_MAX;
 use serde_json::{Value, json};
 use store::customer::EditedRow;
 use store::db::Tx;
-use store::gate::{Change as Moved, Committed, Idempotency};
+use store::gate::Idempotency;
 use store::subscription::SubscriptionRow;
 
 use super::revision::Expected;
@@ -39,7 +39,7 @@ async fn begin(cx: &Cx, name: &str, expected: &Expected) -> Result<Edit> {
 }
 
 impl Edit {
-    /// Writes the customer's row and the audit entry, commits, and tells whoever looks.
+    /// Writes the customer's row and the audit entry, and commits.
     async fn finish(mut self, action: &'static str, before: Option<Value>, after: Option<Value>) -> Result<String> {
         let cx = &self.cx;
         store::customer::update(&mut self.tx, cx.tenant.id(), &self.row).await?;
@@ -51,9 +51,6 @@ impl Edit {
             // The job comes to it, too.
             tracing::warn!(%error, "a summary could not be made at once");
         }
-        let features = cx.tenant.catalog.features.keys().cloned().collect();
-        let moved = Moved { tenant: cx.tenant.id().clone(), customer: self.id.clone(), features };
-        cx.app.live.committed(&Committed { node: cx.app.gate.node(), seq: 0, changes: vec![moved] });
         Ok(self.id.to_string())
     }
 }

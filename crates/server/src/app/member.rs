@@ -1,5 +1,6 @@
 //! Who works for a tenant, and as what. A change of role holds from the next request on, on every node.
 
+use domain::event::Kind;
 use domain::id::{TenantId, UserId};
 use domain::permission::{Role, RoleRefusal, change_role};
 use serde_json::json;
@@ -204,6 +205,7 @@ pub async fn accept(app: &App, token: &str, email: &str, password: &str) -> Resu
     let user = parts.next().and_then(|text| UserId::parse(text).ok()).ok_or_else(wrong)?;
     let email = address(email)?;
     let member = store::member::find(&app.db, &tenant, &user).await?.ok_or_else(wrong)?;
+    tenant::usable(app, &tenant).await?;
     if member.email != email {
         return Err(Error::field("/email", "use the address that was invited"));
     }
@@ -213,6 +215,8 @@ pub async fn accept(app: &App, token: &str, email: &str, password: &str) -> Resu
         return Err(wrong());
     }
     store::member::set_password(&mut tx, &tenant, &user, &hash).await?;
+    let accepted = audit::told::of_staff(Kind::Member, (user.as_str(), "member.accepted"));
+    store::event::tell(&mut tx, &tenant, now(), accepted);
     Ok(tx.commit().await?)
 }
 

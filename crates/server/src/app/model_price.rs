@@ -3,6 +3,7 @@
 
 use domain::time::Timestamp;
 use serde_json::{Value, json};
+use store::db::Tx;
 use store::model_price::ModelPriceRow;
 
 use super::audit;
@@ -12,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
 
 /// Prices of a tenant.
-const PRICES_MAX: usize = 2_000;
+pub const PRICES_MAX: usize = 2_000;
 /// Micro-units for a million tokens: a thousand units of currency for each token.
 const RATE_MAX: i64 = 1_000_000_000_000_000;
 const PROMPT_TOKENS_MAX: i64 = 1_000_000_000;
@@ -66,16 +67,21 @@ pub async fn put(cx: &Cx, mut row: ModelPriceRow, from: Option<Timestamp>) -> Re
     }
     let before = known.iter().filter(same_time).find(|price| price.prompt_tokens_over == row.prompt_tokens_over);
     let mut tx = cx.app.db.begin().await?;
-    store::model_price::put(&mut tx, cx.tenant.id(), &row).await?;
-    store::tenant::bump_epoch(&mut tx, cx.tenant.id(), cx.now).await?;
-    let (before, after) = (before.map(state), Some(state(&row)));
-    let change = audit::Change { action: "model_price.set", target: &row.model, before, after };
-    audit::write(&mut tx, cx, change).await?;
+    write(&mut tx, cx, (before, &row)).await?;
     tx.commit().await?;
     Ok(row)
 }
 
-fn check(row: &ModelPriceRow) -> Result<()> {
+/// Writes a price that is new, or another one from its instant on.
+pub async fn write(tx: &mut Tx, cx: &Cx, (before, row): (Option<&ModelPriceRow>, &ModelPriceRow)) -> Result<()> {
+    store::model_price::put(tx, cx.tenant.id(), row).await?;
+    store::tenant::bump_epoch(tx, cx.tenant.id(), cx.now).await?;
+    let (before, after) = (before.map(state), Some(state(row)));
+    audit::write(tx, cx, audit::Change { action: "model_price.set", target: &row.model, before, after }).await
+}
+
+/// Checks a price in itself.
+pub fn check(row: &ModelPriceRow) -> Result<()> {
     let chars = row.model.chars().count();
     if chars == 0 || chars > TEXT_CHARS_MAX || row.model.chars().any(char::is_control) {
         return Err(Error::field("/model", format!("use 1 to {TEXT_CHARS_MAX} characters without line breaks")));
@@ -92,7 +98,8 @@ fn check(row: &ModelPriceRow) -> Result<()> {
     Ok(())
 }
 
-fn rates(row: &ModelPriceRow) -> [(&'static str, i64); 5] {
+/// The rates of a price by their names.
+pub fn rates(row: &ModelPriceRow) -> [(&'static str, i64); 5] {
     [
         ("input", row.input),
         ("output", row.output),

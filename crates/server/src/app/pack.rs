@@ -1,6 +1,8 @@
 //! Credit packs: units of a feature that are bought once and used after the plan's own.
 
-use domain::catalog::FeatureKind;
+use std::collections::BTreeMap;
+
+use domain::catalog::{Feature, FeatureKind};
 use domain::id::FeatureKey;
 use domain::money::{Currency, Money};
 use domain::usage::AMOUNT_MAX;
@@ -18,7 +20,7 @@ use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
 
 /// Packs of a tenant.
-const PACKS_MAX: usize = 500;
+pub const PACKS_MAX: usize = 500;
 const DAYS_MAX: i64 = 3_650;
 
 /// What an edit says; what it does not say stays.
@@ -68,10 +70,7 @@ pub async fn create(cx: &Cx, (slug, edit): (&str, Edit), identity: Option<&Idemp
         drop(tx);
         return Ok((get(cx, &made).await?, true));
     }
-    // `-` and `_` are not the same here: the slug is kept as it is written.
-    if FeatureKey::parse(slug).is_err() {
-        return Err(Error::field("/slug", "use 1 to 64 of a-z, 0-9, _ and -, starting with a letter"));
-    }
+    check_slug(slug)?;
     if let Some(taken) = store::pack::find_locked(&mut tx, cx.tenant.id(), slug).await? {
         let was = if taken.archived { "was called so" } else { "is called so" };
         return Err(Error::new(Code::Taken, format!("A pack {was} already; choose another slug.")));
@@ -80,7 +79,24 @@ pub async fn create(cx: &Cx, (slug, edit): (&str, Edit), identity: Option<&Idemp
     if rows.len() >= PACKS_MAX {
         return Err(Error::field("/slug", format!("there are {PACKS_MAX} packs already")));
     }
-    let blank = PackRow {
+    let last = rows.iter().map(|row| row.position).max().map_or(0, |last| last.saturating_add(1));
+    let blank = PackRow { position: last, ..blank(cx, slug) };
+    let row = applied(&cx.tenant.catalog.features, &blank, edit)?;
+    write(&mut tx, cx, (None, &row), "pack.created").await?;
+    creation::note(&mut tx, cx, identity, slug).await?;
+    tx.commit().await?;
+    Ok((row, false))
+}
+
+/// Checks what a pack is to be called in URLs, where `-` and `_` are not the same: it is kept as it is written.
+pub fn check_slug(slug: &str) -> Result<()> {
+    let checked = FeatureKey::parse(slug).map(|_| ());
+    checked.map_err(|_| Error::field("/slug", "use 1 to 64 of a-z, 0-9, _ and -, starting with a letter"))
+}
+
+/// A pack that nothing is said of yet.
+pub fn blank(cx: &Cx, slug: &str) -> PackRow {
+    PackRow {
         slug: slug.to_owned(),
         name: String::new(),
         feature: String::new(),
@@ -90,14 +106,9 @@ pub async fn create(cx: &Cx, (slug, edit): (&str, Edit), identity: Option<&Idemp
         expires_after_days: None,
         active: true,
         archived: false,
-        position: rows.iter().map(|row| row.position).max().map_or(0, |last| last.saturating_add(1)),
+        position: 0,
         revision: 1,
-    };
-    let row = applied(cx, &blank, edit)?;
-    write(&mut tx, cx, (None, &row), "pack.created").await?;
-    creation::note(&mut tx, cx, identity, slug).await?;
-    tx.commit().await?;
-    Ok((row, false))
+    }
 }
 
 /// Changes a pack. Who bought one keeps what they bought.
@@ -105,7 +116,7 @@ pub async fn change(cx: &Cx, slug: &str, edit: Edit, expected: &Expected) -> Res
     let cx = &current(cx).await?;
     let mut tx = cx.app.db.begin().await?;
     let before = locked(&mut tx, cx, slug, expected).await?;
-    let mut row = applied(cx, &before, edit)?;
+    let mut row = applied(&cx.tenant.catalog.features, &before, edit)?;
     row.revision = row.revision.saturating_add(1);
     write(&mut tx, cx, (Some(&before), &row), "pack.changed").await?;
     tx.commit().await?;
@@ -128,7 +139,13 @@ async fn locked(tx: &mut Tx, cx: &Cx, slug: &str, expected: &Expected) -> Result
     Ok(row)
 }
 
-async fn write(tx: &mut Tx, cx: &Cx, (before, row): (Option<&PackRow>, &PackRow), action: &'static str) -> Result<()> {
+/// Writes a pack that is new, or something else from now on.
+pub async fn write(
+    tx: &mut Tx,
+    cx: &Cx,
+    (before, row): (Option<&PackRow>, &PackRow),
+    action: &'static str,
+) -> Result<()> {
     store::pack::put(tx, cx.tenant.id(), row).await?;
     store::tenant::bump_epoch(tx, cx.tenant.id(), cx.now).await?;
     let (before, after) = (before.map(state).transpose()?, Some(state(row)?));
@@ -143,7 +160,8 @@ fn state(row: &PackRow) -> Result<Value> {
     }))
 }
 
-fn applied(cx: &Cx, before: &PackRow, edit: Edit) -> Result<PackRow> {
+/// What becomes of a pack, in a catalog with these features.
+pub fn applied(features: &BTreeMap<FeatureKey, Feature>, before: &PackRow, edit: Edit) -> Result<PackRow> {
     let mut row = before.clone();
     row.name = edit.name.map_or(row.name, |name| name.trim().to_owned());
     let chars = row.name.chars().count();
@@ -151,7 +169,7 @@ fn applied(cx: &Cx, before: &PackRow, edit: Edit) -> Result<PackRow> {
         return Err(Error::field("/name", format!("use 1 to {TEXT_CHARS_MAX} characters without line breaks")));
     }
     row.feature = edit.feature.map_or(row.feature, |feature| feature.to_string());
-    let feature = cx.tenant.catalog.features.get(&FeatureKey::stored(row.feature.as_str()));
+    let feature = features.get(&FeatureKey::stored(row.feature.as_str()));
     if !feature.is_some_and(|feature| matches!(feature.kind, FeatureKind::Counter | FeatureKind::Credit)) {
         return Err(Error::field("/feature", "name a counter or a credit of the catalog"));
     }

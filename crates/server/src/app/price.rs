@@ -1,5 +1,6 @@
 //! Prices: versions that never change. What costs something else has a new version, and who pays the old one goes on.
 
+use domain::event::{Audience, Event, Facts, Kind};
 use domain::id::{CustomerId, PlanId, PriceId};
 use domain::money::{Currency, Money};
 use domain::plan::Applies;
@@ -108,7 +109,8 @@ pub async fn create(cx: &Cx, slug: &str, new: &NewPrice, identity: Option<&Idemp
     if slot.customer.is_none() {
         let mut terms = before.terms.clone();
         terms.set_offer(new.interval, currency, Some(minor));
-        let publication = Publication { terms, applies: Applies::Now, action: "plan.updated" };
+        let publication =
+            Publication { terms, applies: Applies::Now, action: "plan.updated", archived_at: before.row.archived_at };
         plan::publish(&mut tx, cx, &before, publication).await?;
     } else if set(&mut tx, cx, &slot, Some(minor)).await?.is_some() {
         let told = |minor: i64| {
@@ -118,6 +120,7 @@ pub async fn create(cx: &Cx, slug: &str, new: &NewPrice, identity: Option<&Idemp
         let earlier = there.as_ref().map(|row| told(row.amount_minor));
         let change = audit::Change { action: "price.created", target: slug, before: earlier, after: Some(told(minor)) };
         audit::write(&mut tx, cx, change).await?;
+        audit::told::tell(&mut tx, cx, own_price(slug, slot.customer.as_ref()));
         store::plan::touch(&mut tx, cx.tenant.id(), &slot.plan).await?;
     }
     let row = store::price::current(&mut tx, cx.tenant.id(), &slot.plan, at, slot.customer.as_ref()).await?;
@@ -126,6 +129,12 @@ pub async fn create(cx: &Cx, slug: &str, new: &NewPrice, identity: Option<&Idemp
     tx.commit().await?;
     let was_there = there.is_some_and(|there| there.price_id == row.price_id);
     Ok((row, if was_there { Made::There } else { Made::New }))
+}
+
+/// What is told of a customer's own price: to that customer, and nothing of the amount.
+fn own_price(slug: &str, customer: Option<&CustomerId>) -> Event {
+    let (subject, customer) = (Some(slug.to_owned()), customer.cloned());
+    Event { kind: Kind::Plan, audience: Audience::Customer, subject, customer, facts: Facts::default() }
 }
 
 /// Makes a price cost `minor` from now on, or nothing be sold there. Answers the new version; none when it costs that

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use domain::event::Kind;
 use domain::id::{JobId, PriceId};
 use domain::money::{Currency, Money};
 use domain::revenue::Interval;
@@ -155,7 +156,7 @@ async fn bring(cx: &Cx, provider: &dyn PaymentProvider, price: &PriceId) -> Resu
         Error::new(Code::ProviderSyncPending, "The payment provider is being told of this price; try again shortly.")
             .retry_after(2)
     })?;
-    let called = call(cx, provider, price, &row).await;
+    let (called, was) = (call(cx, provider, price, &row).await, row.state);
     let mut tx = cx.app.db.begin().await?;
     let later = match &called {
         Ok(Called::Made(remote)) => {
@@ -176,6 +177,10 @@ async fn bring(cx: &Cx, provider: &dyn PaymentProvider, price: &PriceId) -> Resu
     };
     store::provider::give_back(&mut tx, tenant, place).await?;
     let row = store::provider::find(&mut tx, tenant, place).await?;
+    if let Some(row) = row.as_ref().filter(|row| row.state != was) {
+        let cause = format!("provider_price.{}", row.state);
+        super::audit::told::tell_staff(&mut tx, cx, Kind::Price, (price.as_str(), &cause));
+    }
     tx.commit().await?;
     match (called, later, row) {
         (Err(Failure::Refused(why)), ..) => Err(Error::new(Code::ProviderRefused, why)),

@@ -36,7 +36,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
         Barred::Suspended => Error::new(Code::CustomerSuspended, "Ask support why the account was suspended."),
         Barred::NoSubscription => {
             let mut error = Error::new(Code::SubscriptionRequired, "Choose a plan first.");
-            error.more.actions = vec![upgrade(cx, feature, None, "Choose a plan"), contact_sales(cx)];
+            error.more.actions = vec![upgrade(cx, feature, (None, None), "Choose a plan"), contact_sales(cx)];
             error
         }
         Barred::NotInPlan => {
@@ -48,7 +48,7 @@ pub fn barred(cx: &Cx, account: &Account, feature: &FeatureKey, barred: &Barred)
                 format!("Plans with this feature: {}.", names.join(", "))
             };
             let mut error = Error::new(Code::FeatureNotInPlan, detail);
-            error.more.actions = vec![upgrade(cx, feature, None, "Upgrade plan"), contact_sales(cx)];
+            error.more.actions = vec![upgrade(cx, feature, (None, None), "Upgrade plan"), contact_sales(cx)];
             error
         }
     };
@@ -147,10 +147,15 @@ fn actions(cx: &Cx, excesses: &[Excess]) -> Vec<Action> {
 
 /// The plans under which all of it would have fitted, with what they grant of the first feature.
 fn fitting(cx: &Cx, excesses: &[Excess]) -> Action {
-    let mut fitting = excesses.iter().map(|Excess { requested, quota, .. }| {
+    let mut fitting = excesses.iter().map(|Excess { requested, quota, origin }| {
         let needed = quota.used.saturating_add(quota.reserved).saturating_add(*requested).saturating_sub(quota.credits);
         let more_than = quota.limit.map(|limit| limit.max(needed.saturating_sub(1)));
-        upgrade(cx, &quota.feature, more_than, "Upgrade plan")
+        let mut upgrade = upgrade(cx, &quota.feature, (more_than, origin.plan.as_deref()), "Upgrade plan");
+        if origin.overridden {
+            // A limit of the customer's own holds under every plan.
+            upgrade.plans.clear();
+        }
+        upgrade
     });
     let Some(mut first) = fitting.next() else { return action(ActionKind::Upgrade, "Upgrade plan") };
     for other in fitting {
@@ -167,13 +172,20 @@ fn contact_sales(cx: &Cx) -> Action {
     Action { href: cx.tenant.brand().sales(), ..action(ActionKind::ContactSales, "Contact sales") }
 }
 
-fn upgrade(cx: &Cx, feature: &FeatureKey, more_than: Option<i64>, label: &'static str) -> Action {
+/// The plans that grant a feature, more than some units of it if need be, and are not the customer's own.
+fn upgrade(
+    cx: &Cx,
+    feature: &FeatureKey,
+    (more_than, own): (Option<i64>, Option<&str>),
+    label: &'static str,
+) -> Action {
     let plan = |plan: &&Plan| {
         let granted = plan.features.get(feature);
         let limit = granted.filter(|g| g.limit_type != domain::catalog::LimitType::Unlimited).map(|g| g.limit);
         ActionPlan { slug: plan.slug.to_string(), name: plan.name.to_string(), limit }
     };
-    let plans = cx.tenant.catalog.plans_with(feature, more_than);
+    let mut plans = cx.tenant.catalog.plans_with(feature, more_than);
+    plans.retain(|plan| own != Some(&*plan.slug));
     Action { plans: plans.iter().map(plan).collect(), ..action(ActionKind::Upgrade, label) }
 }
 

@@ -7,7 +7,7 @@ use domain::money::Currency;
 use domain::time::Zone;
 use serde_json::{Value, json};
 use store::db::Tx;
-use store::tenant::TenantRow;
+use store::tenant::{KeptZone, TenantRow};
 
 use super::audit;
 use super::patch::Patch;
@@ -19,6 +19,8 @@ use crate::error::{Code, Error, FieldError, Result};
 
 /// Per cent up to which a threshold may stand.
 const THRESHOLD_MAX: u16 = 100;
+/// Days for which an earlier time zone is kept: more than the longest period has.
+const ZONE_DAYS: i64 = 400;
 /// Days for which explanations may be kept.
 const DECISION_DAYS_MAX: i64 = 3_650;
 /// Bytes of a link.
@@ -81,6 +83,8 @@ pub async fn edit(cx: &Cx, edit: SettingsEdit, expected: &Expected) -> Result<Cx
     let after = changed(&mut tx, cx, &before, edit).await?;
     let state = |row: &TenantRow| {
         let settings: Settings = serde_json::from_str(&row.settings).unwrap_or_default();
+        // The zone itself tells it.
+        let settings = Settings { earlier_zones: Vec::new(), ..settings };
         json!({ "name": row.name, "currency": row.currency, "timezone": row.timezone, "enforced": row.enforced,
             "defaultPlan": plan_slug(cx, row.default_plan_id.as_deref()), "settings": settings })
     };
@@ -137,6 +141,8 @@ async fn changed(tx: &mut Tx, cx: &Cx, before: &TenantRow, edit: SettingsEdit) -
             .map_err(|_| Error::field("/timezone", "use an IANA name such as Europe/Berlin, or UTC"))?;
         row.timezone = timezone;
     }
+    let zone_was =
+        (row.timezone != before.timezone).then(|| KeptZone { zone: before.timezone.clone(), until: cx.tenant_now() });
     row.enforced = edit.enforced.unwrap_or(row.enforced);
     let sold = |slug: String| {
         let plan = cx.tenant.catalog.plan_by_slug(&slug).filter(|plan| plan.active);
@@ -154,6 +160,12 @@ async fn changed(tx: &mut Tx, cx: &Cx, before: &TenantRow, edit: SettingsEdit) -
     settings.sales_email = edit.sales_email.try_map(email("/salesEmail"))?.of(settings.sales_email);
     settings.thresholds = thresholds(settings.thresholds, (edit.warning, edit.critical))?;
     settings.decision_days = days(edit.decision_days.unwrap_or(settings.decision_days))?;
+    if let Some(kept) = zone_was {
+        // Periods that run now go on (domain::time::period_through); none is longer than a year.
+        let since = kept.until.plus_days(-ZONE_DAYS, &Zone::UTC).map_err(Error::internal)?;
+        settings.earlier_zones.retain(|earlier| earlier.until > since);
+        settings.earlier_zones.push(kept);
+    }
     row.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     Ok(row)
 }

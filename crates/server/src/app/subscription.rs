@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::catalog::{Plan, PlanFeature};
 use domain::entitlement::{Subscription, SubscriptionStatus};
+use domain::event::{Audience, Event, Facts, Kind};
 use domain::id::{CustomerId, FeatureKey, PlanId, PriceId, SubscriptionId};
 use domain::money::{Currency, Money};
 use domain::revenue::{Interval, Movement, worth};
@@ -12,6 +13,7 @@ use domain::time::{Period, Reset, Timestamp, period_at};
 use store::db::Tx;
 use store::subscription::{ChangeRow, NewSubscription, SubscriptionRow};
 
+use super::audit::told;
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -200,7 +202,22 @@ async fn record(
         annual_after,
         movement: movement.map(|movement| movement.name().to_owned()),
     };
-    Ok(store::subscription::record(tx, tenant, &row).await?)
+    store::subscription::record(tx, tenant, &row).await?;
+    told::tell(tx, cx, moved(cx, customer, after, cause));
+    Ok(())
+}
+
+/// What is told of a transition, to the customer too.
+fn moved(cx: &Cx, customer: &CustomerId, to: &Standing, cause: &str) -> Event {
+    let plan = cx.tenant.catalog.plans.get(&to.plan).map(|plan| plan.slug.to_string());
+    let facts = Facts { plan, version: None, status: Some(name(to.status)), cause: Some(cause.to_owned()) };
+    Event {
+        kind: Kind::Subscription,
+        audience: Audience::Customer,
+        subject: Some(customer.to_string()),
+        customer: Some(customer.clone()),
+        facts,
+    }
 }
 
 /// A customer's current subscription.

@@ -1,252 +1,125 @@
-//! Catalog templates: a tenant's whole catalog as YAML, written into an empty tenant in one transaction.
+//! Templates of tenants: what a new tenant is called and looks like, and the catalog document that it begins with.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use domain::catalog::{Feature, FeatureKind, LimitType, Plan, PlanFeature, Thresholds};
-use domain::id::{FeatureKey, PlanId, PriceId, TenantId};
-use domain::money::{Currency, Money};
-use domain::plan::Applies;
-use domain::time::{Reset, Timestamp};
-use serde::Deserialize;
-use store::component::{ComponentRow, Made};
+use domain::id::TenantId;
+use domain::time::Timestamp;
 use store::db::Tx;
-use store::model_price::ModelPriceRow;
-use store::price::VersionRow;
-use store::upstream::UpstreamRow;
+use store::tenant::TenantRow;
 
-use super::component::{Action, ChargeRule, Definition, Draw};
-use super::model_price::micros;
-use super::tenant::Brand;
-use crate::cx::id_bits;
-use crate::error::{Error, Result};
+use super::audit;
+use super::catalog::document::Document;
+use super::catalog::entry::UpstreamEntry;
+use super::catalog::{self, read};
+use super::tenant::{Brand, Tenant};
+use crate::cx::{App, Cx};
+use crate::error::Result;
 
-/// A tenant's catalog.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// What new tenants can begin with.
+#[cfg(test)]
+pub const NAMES: [&str; 3] = ["halisoft", "studio", "empty"];
+
+/// A tenant to be made.
+#[derive(Debug, Clone)]
 pub struct Template {
     /// The tenant's name in URLs.
     pub slug: String,
     /// What people read.
     pub name: String,
-    currency: String,
-    timezone: String,
-    default_plan: Option<String>,
-    brand: Brand,
-    features: Vec<FeatureEntry>,
-    plans: Vec<PlanEntry>,
+    /// How it looks.
+    pub brand: Brand,
+    /// What it sells.
+    pub catalog: Document,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FeatureEntry {
-    key: FeatureKey,
-    name: String,
-    kind: FeatureKind,
-    unit: Option<String>,
+/// The template of a name; none for any other than `halisoft`, `studio` and `empty`.
+pub fn named(name: &str) -> Result<Option<Template>> {
+    let (called, brand, documents) = match name {
+        "halisoft" => (
+            "HaliSoft",
+            brand(("#0f766e", "#b45309"), "md"),
+            [include_str!("../demo/halisoft.yaml"), include_str!("../demo/halisoft-components.yaml")],
+        ),
+        "studio" => (
+            "Studio",
+            brand(("#6d28d9", "#be185d"), "lg"),
+            [include_str!("../demo/studio.yaml"), include_str!("../demo/studio-components.yaml")],
+        ),
+        "empty" => {
+            let (slug, name) = (name.to_owned(), String::new());
+            return Ok(Some(Template { slug, name, brand: Brand::default(), catalog: Document::default() }));
+        }
+        _ => return Ok(None),
+    };
+    let [plans, components] = documents.map(document);
+    let catalog = Document {
+        components: components?.components,
+        model_prices: document(include_str!("../demo/prices.yaml"))?.model_prices,
+        ..plans?
+    };
+    let brand = Brand { name: called.to_owned(), ..brand };
+    Ok(Some(Template { slug: name.to_owned(), name: called.to_owned(), brand, catalog }))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PlanEntry {
-    slug: String,
-    name: String,
-    month: Option<String>,
-    year: Option<String>,
-    #[serde(default)]
-    contact_sales: bool,
-    features: BTreeMap<FeatureKey, GrantEntry>,
+fn brand((primary, accent): (&str, &str), radius: &str) -> Brand {
+    Brand {
+        primary: Some(primary.to_owned()),
+        accent: Some(accent.to_owned()),
+        radius: Some(radius.to_owned()),
+        scheme: Some("auto".to_owned()),
+        ..Brand::default()
+    }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct GrantEntry {
-    #[serde(default)]
-    limit: i64,
-    limit_type: Option<LimitType>,
-    reset: Reset,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ComponentEntry {
-    key: FeatureKey,
-    name: String,
-    category: String,
-    description: String,
-    base_token_cost: i64,
-    model: String,
-    draws: Vec<Draw>,
-    actions: Vec<Action>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ModelPriceEntry {
-    model: String,
-    over: i64,
-    input: String,
-    output: String,
-    #[serde(rename = "cacheWrite5m")]
-    cache_write_5m: String,
-    #[serde(rename = "cacheWrite1h")]
-    cache_write_1h: String,
-    cache_read: String,
-}
-
-/// Reads a template.
-pub fn parse(text: &str) -> Result<Template> {
-    serde_saphyr::from_str(text).map_err(|e| Error::internal(format!("a catalog template: {e}")))
+fn document(text: &str) -> Result<Document> {
+    let (document, problems) = read::read(text.as_bytes())?;
+    problems.refuse()?;
+    Ok(document)
 }
 
 impl Template {
     /// The tenant's own row.
-    pub fn tenant(&self, id: &TenantId, mode: &str, now: Timestamp) -> store::tenant::TenantRow {
-        store::tenant::TenantRow {
+    pub fn tenant(&self, id: &TenantId, mode: &str, now: Timestamp) -> TenantRow {
+        let blank = super::setup::blank_tenant(id.clone(), &self.slug, &self.name, now);
+        TenantRow {
             mode: mode.to_owned(),
-            currency: self.currency.clone(),
-            timezone: self.timezone.clone(),
+            currency: self.catalog.currency.clone().unwrap_or(blank.currency),
             brand: serde_json::to_string(&self.brand).unwrap_or_default(),
-            ..super::setup::blank_tenant(id.clone(), &self.slug, &self.name, now)
+            ..blank
         }
     }
 
-    /// Writes features, plans and prices.
-    pub async fn write(&self, tx: &mut Tx, tenant: &TenantId, now: Timestamp) -> Result<()> {
-        for (entry, position) in self.features.iter().zip(0_i64..) {
-            let feature = Feature {
-                key: entry.key.clone(),
-                name: entry.name.as_str().into(),
-                kind: entry.kind,
-                unit: entry.unit.as_deref().map(Into::into),
-                archived: false,
-            };
-            store::catalog::insert_feature(tx, tenant, &feature, position).await?;
+    /// The same with all components on an upstream of its own, which has the name of its kind.
+    #[must_use]
+    pub fn on_upstream(mut self, kind: &str, base_url: Option<&str>) -> Self {
+        let entry = UpstreamEntry { name: kind.into(), kind: kind.into(), base_url: base_url.map(str::to_owned) };
+        self.catalog.upstreams.get_or_insert_default().push(entry);
+        for component in self.catalog.components.iter_mut().flatten() {
+            kind.clone_into(&mut component.upstream);
         }
-        for (entry, position) in self.plans.iter().zip(0_i64..) {
-            let plan = entry.plan(position);
-            store::plan::insert(tx, tenant, &plan).await?;
-            for (interval, amount) in [("month", &entry.month), ("year", &entry.year)] {
-                if let Some(amount) = amount {
-                    let price = self.price(&plan.id, (interval, amount), now)?;
-                    store::price::insert(tx, tenant, &price).await?;
-                }
-            }
-            if self.default_plan.as_deref() == Some(&entry.slug) {
-                store::tenant::set_default_plan(tx, tenant, Some(plan.id.as_str())).await?;
-            }
+        self
+    }
+
+    /// Writes what it sells into a tenant that this transaction has made and that has nothing yet.
+    pub async fn write(self, tx: &mut Tx, app: &Arc<App>, tenant: TenantRow, now: Timestamp) -> Result<()> {
+        let mut cx = Cx::system(app, &Arc::new(Tenant::empty(tenant)?), "template");
+        cx.now = now;
+        cx.origin = audit::BEGINNING.into();
+        catalog::fill(tx, &cx, self.catalog).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_reads() {
+        for name in NAMES {
+            let template = named(name).expect("it reads").expect("it is there");
+            assert_eq!(template.slug, name);
+            assert_eq!(template.catalog.plans.is_some(), name != "empty");
         }
-        Ok(store::tenant::bump_epoch(tx, tenant, now).await?)
-    }
-
-    fn price(&self, plan: &PlanId, (interval, amount): (&str, &str), now: Timestamp) -> Result<VersionRow> {
-        let currency = Currency::parse(&self.currency).map_err(Error::internal)?;
-        Ok(VersionRow {
-            price_id: PriceId::from_bits(id_bits()).to_string(),
-            plan_id: plan.to_string(),
-            interval: interval.to_owned(),
-            currency: self.currency.clone(),
-            amount_minor: Money::parse(amount, currency).map_err(Error::internal)?.minor,
-            version: 1,
-            active: true,
-            customer_id: None,
-            created_at: now.as_micros(),
-            ended_at: None,
-        })
-    }
-}
-
-impl PlanEntry {
-    fn plan(&self, position: i64) -> Plan {
-        let granted = |entry: &GrantEntry| PlanFeature {
-            enabled: true,
-            limit: entry.limit,
-            limit_type: entry.limit_type.unwrap_or(LimitType::Hard),
-            reset: entry.reset,
-            thresholds: Thresholds::default(),
-            fail_open: 0,
-            overage_micros: None,
-        };
-        Plan {
-            id: PlanId::from_bits(id_bits()),
-            slug: self.slug.as_str().into(),
-            name: self.name.as_str().into(),
-            description: "".into(),
-            version: 1,
-            active: true,
-            visible: true,
-            contact_sales: self.contact_sales,
-            position,
-            trial_days: 0,
-            features: self.features.iter().map(|(key, entry)| (key.clone(), granted(entry))).collect(),
-            published_at: Timestamp::EPOCH,
-            applies: Applies::Now,
-            earlier: Vec::new(),
-        }
-    }
-}
-
-/// Writes AI components, all on one upstream.
-pub async fn write_components(
-    tx: &mut Tx,
-    tenant: &TenantId,
-    text: &str,
-    (upstream, at): (&str, Timestamp),
-) -> Result<()> {
-    let entries: Vec<ComponentEntry> =
-        serde_saphyr::from_str(text).map_err(|e| Error::internal(format!("a component template: {e}")))?;
-    for (entry, position) in entries.into_iter().zip(0_i64..) {
-        let definition = Definition {
-            name: entry.name,
-            category: entry.category,
-            description: entry.description,
-            base_token_cost: entry.base_token_cost,
-            credit_feature: None,
-            upstream: upstream.to_owned(),
-            model: entry.model,
-            charge_rule: ChargeRule::Success,
-            draws: entry.draws,
-            actions: entry.actions,
-        };
-        let row = ComponentRow { position, ..definition.new_row(&entry.key)? };
-        store::component::insert(tx, tenant, &row).await?;
-        let made = Made { at, actor: "system", cause: "created" };
-        store::component::keep_version(tx, tenant, &row.component, made).await?;
-    }
-    Ok(())
-}
-
-fn rate(text: &str) -> Result<i64> {
-    micros(text).ok_or_else(|| Error::internal(format!("`{text}` is not a rate with at most six decimals")))
-}
-
-/// Writes model prices. Rates are dollars for a million tokens, so their micro-dollars are whole numbers.
-pub async fn write_model_prices(tx: &mut Tx, tenant: &TenantId, text: &str) -> Result<()> {
-    let entries: Vec<ModelPriceEntry> =
-        serde_saphyr::from_str(text).map_err(|e| Error::internal(format!("model prices: {e}")))?;
-    for entry in entries {
-        let row = ModelPriceRow {
-            effective_from: 0,
-            prompt_tokens_over: entry.over,
-            input: rate(&entry.input)?,
-            output: rate(&entry.output)?,
-            cache_write_5m: rate(&entry.cache_write_5m)?,
-            cache_write_1h: rate(&entry.cache_write_1h)?,
-            cache_read: rate(&entry.cache_read)?,
-            model: entry.model,
-        };
-        store::model_price::insert(tx, tenant, &row).await?;
-    }
-    Ok(())
-}
-
-/// The upstream of a kind under its own name, without a key.
-pub fn keyless(kind: &str) -> UpstreamRow {
-    UpstreamRow {
-        upstream: kind.to_owned(),
-        kind: kind.to_owned(),
-        base_url: None,
-        api_key_sealed: None,
-        key_hint: None,
-        revision: 1,
+        assert!(named("nothing").expect("it is no error").is_none());
     }
 }

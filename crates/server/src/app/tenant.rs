@@ -7,16 +7,17 @@ use domain::catalog::{Catalog, Plan, Thresholds};
 use domain::id::{FeatureKey, TenantId};
 use domain::money::{Currency, Money};
 use domain::revenue::Interval;
-use domain::time::Timestamp;
+use domain::time::{Timestamp, Zone};
 use providers::llm::Upstream;
 use serde::{Deserialize, Serialize};
 use store::model_price::ModelPriceRow;
 use store::price::VersionRow;
-use store::tenant::TenantRow;
+use store::tenant::{KeptZone, TenantRow};
 
 use super::component::{self, Component};
 use super::seal::MasterKey;
-use super::upstream;
+use super::{setup, upstream};
+use crate::cx::App;
 use crate::error::{Code, Error, Result};
 
 /// The reserved tenant of operators and of the platform's own secrets.
@@ -89,6 +90,9 @@ pub struct Settings {
     pub thresholds: Thresholds,
     /// Days for which explanations of refusals are kept.
     pub decision_days: i64,
+    /// The time zones before the present one, oldest first, as far back as a period may have begun.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier_zones: Vec<KeptZone>,
 }
 
 impl Default for Settings {
@@ -100,6 +104,7 @@ impl Default for Settings {
             sales_email: None,
             thresholds: Thresholds::default(),
             decision_days: 35,
+            earlier_zones: Vec::new(),
         }
     }
 }
@@ -110,9 +115,36 @@ impl Brand {
         let link = self.links.get("sales").or_else(|| self.links.get("support"))?;
         ["https://", "http://", "mailto:"].iter().any(|scheme| link.starts_with(scheme)).then(|| link.clone())
     }
+
+    /// Where to ask for help, as people read it.
+    fn support(&self) -> Option<&str> {
+        self.links.get("support").map(|link| link.strip_prefix("mailto:").unwrap_or(link))
+    }
 }
 
 impl Tenant {
+    /// A tenant that has nothing yet, as while it is made.
+    pub fn empty(row: TenantRow) -> Result<Self> {
+        let catalog = Catalog {
+            tenant: row.id(),
+            epoch: row.epoch,
+            enforced: row.enforced,
+            zone: Zone::parse(&row.timezone).map_err(Error::internal)?,
+            earlier_zones: Vec::new(),
+            clock_offset: row.clock_offset,
+            features: BTreeMap::new(),
+            plans: BTreeMap::new(),
+        };
+        Ok(Self {
+            row,
+            catalog,
+            components: BTreeMap::new(),
+            upstreams: HashMap::new(),
+            prices: Vec::new(),
+            model_prices: Vec::new(),
+        })
+    }
+
     /// Its id.
     pub fn id(&self) -> &TenantId {
         &self.catalog.tenant
@@ -227,6 +259,44 @@ impl Tenants {
         }
         Ok(tenant)
     }
+}
+
+/// A tenant as it is now, unless the operator has stopped it.
+pub async fn usable(app: &App, id: &TenantId) -> Result<Arc<Tenant>> {
+    let tenant = app.tenants.fresh(&app.db, &app.master, id).await?;
+    if tenant.row.suspended { Err(suspended(app, &tenant).await) } else { Ok(tenant) }
+}
+
+/// The refusal of everything in a tenant that the operator has stopped: its users ask the tenant's own support, and
+/// whoever runs the tenant asks the operator.
+pub async fn suspended(app: &App, tenant: &Tenant) -> Error {
+    let platform = app.tenants.fresh(&app.db, &app.master, &setup::platform()).await.ok();
+    let platform = platform.map(|platform| platform.brand());
+    let operator = platform.as_ref().and_then(Brand::support).unwrap_or("whoever runs this server");
+    let brand = tenant.brand();
+    let whom = match brand.support() {
+        Some(support) => format!("Ask {support} about it, or {operator} if it is yours."),
+        None => format!("Ask {operator} about it."),
+    };
+    let detail = format!("Nobody can sign in to {} or use it for now; nothing in it is lost. {whom}", brand.name);
+    Error::new(Code::TenantSuspended, detail)
+}
+
+/// Ends the live connections of tenants that another node has stopped. Says nothing of a store that is away: the next
+/// time finds out.
+pub async fn close_suspended(app: &App) {
+    for id in app.live.tenants() {
+        let tenant = app.tenants.fresh(&app.db, &app.master, &id).await;
+        if tenant.is_ok_and(|tenant| tenant.row.suspended) {
+            app.live.lose(&id);
+        }
+    }
+}
+
+/// The tenants whose jobs are done: those of one that is suspended rest until it is resumed.
+pub async fn at_work(app: &App) -> Result<Vec<TenantRow>> {
+    let rows = store::tenant::list(&app.db).await?;
+    Ok(rows.into_iter().filter(|row| !row.suspended).collect())
 }
 
 fn unknown() -> Error {

@@ -24,7 +24,7 @@ use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
 
 /// Upstreams of a tenant.
-const UPSTREAMS_MAX: usize = 50;
+pub const UPSTREAMS_MAX: usize = 50;
 /// Characters of a key that stay readable.
 const HINT_CHARS: usize = 4;
 /// Keys shorter than this show nothing: what stays readable would be too much of them.
@@ -138,22 +138,36 @@ pub async fn create(cx: &Cx, (name, edit): (&str, Edit), identity: Option<&Idemp
         drop(tx);
         return Ok((get(cx, &made).await?, true));
     }
-    if FeatureKey::parse(name).is_err() {
-        return Err(Error::field("/name", "use 1 to 64 of a-z, 0-9, _ and -, starting with a letter"));
-    }
+    check_name(name)?;
     if store::upstream::find_locked(&mut tx, cx.tenant.id(), name).await?.is_some() {
         return Err(Error::new(Code::Taken, format!("An upstream is called {name} already; change it instead.")));
     }
     if store::upstream::list(&mut tx, cx.tenant.id()).await?.len() >= UPSTREAMS_MAX {
         return Err(Error::field("/name", format!("there are {UPSTREAMS_MAX} upstreams already")));
     }
-    let kind = edit.kind.clone().unwrap_or_default();
-    let blank = UpstreamRow { upstream: name.to_owned(), ..super::template::keyless(&kind) };
-    let row = applied(cx, &blank, edit)?;
+    let row = applied(cx, &keyless(name, &edit.kind.clone().unwrap_or_default()), edit)?;
     write(&mut tx, cx, &row, ("upstream.created", None)).await?;
     creation::note(&mut tx, cx, identity, name).await?;
     tx.commit().await?;
     Ok((get(cx, name).await?, false))
+}
+
+/// Checks what components are to call an upstream.
+pub fn check_name(name: &str) -> Result<()> {
+    let checked = FeatureKey::parse(name).map(|_| ());
+    checked.map_err(|_| Error::field("/name", "use 1 to 64 of a-z, 0-9, _ and -, starting with a letter"))
+}
+
+/// An upstream without a key, at its provider's own address.
+pub fn keyless(name: &str, kind: &str) -> UpstreamRow {
+    UpstreamRow {
+        upstream: name.to_owned(),
+        kind: kind.to_owned(),
+        base_url: None,
+        api_key_sealed: None,
+        key_hint: None,
+        revision: 1,
+    }
 }
 
 /// Changes an upstream. The very next call on any node uses it.
@@ -191,7 +205,8 @@ pub async fn remove(cx: &Cx, name: &str, expected: &Expected) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-async fn write(
+/// Writes an upstream that is new, or another one from now on.
+pub async fn write(
     tx: &mut Tx,
     cx: &Cx,
     row: &UpstreamRow,
@@ -209,7 +224,7 @@ fn state(row: &UpstreamRow) -> Value {
 }
 
 /// What becomes of an upstream; nothing that could not be called.
-fn applied(cx: &Cx, before: &UpstreamRow, edit: Edit) -> Result<UpstreamRow> {
+pub fn applied(cx: &Cx, before: &UpstreamRow, edit: Edit) -> Result<UpstreamRow> {
     let mut row = before.clone();
     row.kind = edit.kind.unwrap_or(row.kind);
     if !KINDS.contains(&row.kind.as_str()) {

@@ -369,6 +369,12 @@ async fn submit_with(
                     return Err(refusal::barred(cx, &account, &feature, &barred));
                 }
             }
+            Ok(command) if cx.tenant.row.suspended && begins(&command) => {
+                let seen = Box::pin(store::customer::seen(&cx.app.db, cx.tenant.id(), &account.customer.id)).await?;
+                if seen == Some(account.seen()) {
+                    return Err(Box::pin(super::tenant::suspended(&cx.app, &cx.tenant)).await);
+                }
+            }
             Ok(command) => {
                 let gives_back = matches!(command, Command::Release { .. } | Command::Expire(_));
                 let operation = Operation {
@@ -396,6 +402,21 @@ async fn submit_with(
         account = Box::pin(cx.app.customers.reload(cx, customer)).await?;
     }
     Err(Error::new(Code::Busy, "The catalog changes faster than it can be read; try again.").retry_after(1))
+}
+
+/// Whether an operation is something new, rather than the end of what was begun: in a tenant that is suspended what was
+/// really used is still recorded, and what was held is given back.
+fn begins(command: &Command) -> bool {
+    match command {
+        Command::Settle { .. } | Command::Release { .. } | Command::Expire(_) | Command::Record(_) => false,
+        Command::Consume(_)
+        | Command::Check(_)
+        | Command::Reserve { .. }
+        | Command::SetGauge(_)
+        | Command::AdjustGauge(_)
+        | Command::Reverse { .. }
+        | Command::Read(_) => true,
+    }
 }
 
 /// The error for a key that came with another body before.

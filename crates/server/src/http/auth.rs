@@ -8,11 +8,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use domain::id::TenantId;
-use domain::permission::Permission;
+use domain::permission::{Permission, Role};
 
 use super::problem::{Failed, REQUEST_ID};
-use crate::app::tenant::Tenant;
-use crate::app::{key, session};
+use crate::app::tenant::{self, Tenant};
+use crate::app::{key, session, setup};
 use crate::cx::{Actor, App, Cx, now};
 use crate::error::{Code, Error, Result};
 
@@ -54,6 +54,7 @@ require!(
     SubscriptionWrite,
     CatalogRead,
     CatalogWrite,
+    TenantsWrite,
 );
 
 /// The context of a caller who has a permission.
@@ -79,6 +80,7 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
             )
             .into());
         }
+        cx = unless_suspended(cx, decided_by_gate(P::PERMISSION, parts.uri.path())).await?;
         if !cx.actor.has(P::PERMISSION) {
             // A role that was raised on another node holds here as well.
             let actor = session::as_of_now(app, cx.tenant.id(), &cx.actor, now()).await?;
@@ -93,19 +95,36 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
     }
 }
 
+/// Whether the gate answers a call: it finds out itself when the tenant in memory is not the one of the database.
+fn decided_by_gate(permission: Permission, path: &str) -> bool {
+    matches!(permission, Permission::UsageWrite | Permission::UsageCorrect | Permission::AiRun)
+        || ["/api/usage", "/api/usage/check"].contains(&path)
+}
+
+/// The context, unless the operator has stopped its tenant. Another node may have done so a moment ago, so memory is
+/// believed only by calls that the gate looks at, too.
+async fn unless_suspended(cx: Cx, by_gate: bool) -> Result<Cx> {
+    if by_gate && !cx.tenant.row.suspended {
+        return Ok(cx);
+    }
+    // Boxed, because a request that the gate decides should not carry the room to read a tenant.
+    let tenant = Box::pin(tenant::usable(&cx.app, cx.tenant.id())).await?;
+    Ok(cx.with_tenant(tenant))
+}
+
 /// Whether a request only reads.
 fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// The context of anybody, signed in or not.
+/// The context of anybody, signed in or not, in a tenant as it is now.
 pub struct Anyone(pub Cx);
 
 impl FromRequestParts<Arc<App>> for Anyone {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
-        Ok(Self(identify(app, parts).await?))
+        Ok(Self(unless_suspended(identify(app, parts).await?, false).await?))
     }
 }
 
@@ -120,7 +139,19 @@ impl FromRequestParts<Arc<App>> for Visitor {
             Some(tenant) => tenant,
             None => default_tenant(app).await?,
         };
-        Ok(Self(context(app, tenant, Actor::Anonymous, parts)))
+        Ok(Self(unless_suspended(context(app, tenant, Actor::Anonymous, parts), false).await?))
+    }
+}
+
+/// The context of somebody with a one-time link, which says itself which tenant it is of: the host name is not looked at.
+pub struct Newcomer(pub Cx);
+
+impl FromRequestParts<Arc<App>> for Newcomer {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
+        let platform = app.tenants.get(&app.db, &app.master, &setup::platform()).await?;
+        Ok(Self(context(app, platform, Actor::Anonymous, parts)))
     }
 }
 
@@ -291,7 +322,7 @@ async fn by_slug(app: &App, slug: &str) -> Result<Arc<Tenant>> {
 async fn default_tenant(app: &App) -> Result<Arc<Tenant>> {
     match app.tenants.by_slug(&app.db, &app.master, &app.options.default_tenant).await? {
         Some(tenant) => Ok(tenant),
-        None => app.tenants.get(&app.db, &app.master, &crate::app::setup::platform()).await,
+        None => app.tenants.get(&app.db, &app.master, &setup::platform()).await,
     }
 }
 
@@ -302,17 +333,27 @@ pub async fn of_ticket(app: &Arc<App>, ticket: &str, parts: &Parts) -> Result<Cx
         return Err(other_tenant());
     }
     let actor = session::of_token(app, &verified.tenant, &verified.actor, now()).await?.ok_or_else(refused)?;
-    let tenant = app.tenants.get(&app.db, &app.master, &verified.tenant).await?;
+    let tenant = tenant::usable(app, &verified.tenant).await?;
     Ok(context(app, tenant, actor, parts))
 }
 
-/// Whether a caller who was let in may still be here.
-pub async fn still_good(cx: &Cx) -> bool {
-    if let Actor::Key { key, .. } = &cx.actor {
-        return key::is_good(cx, key).await.unwrap_or(false);
+/// A caller who was let in, as they stand now; none when they may not be here any more.
+pub async fn still_here(cx: &Cx) -> Option<Actor> {
+    // What memory knows of the tenant is kept fresh for live connections.
+    let tenant = cx.app.tenants.get(&cx.app.db, &cx.app.master, cx.tenant.id()).await;
+    if tenant.is_ok_and(|tenant| tenant.row.suspended) {
+        return None;
     }
-    if let Actor::Browser { until, .. } = &cx.actor {
-        return now() < *until;
-    }
-    session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await.is_ok_and(|actor| actor.is_some())
+    let good = match &cx.actor {
+        Actor::Key { key, .. } => key::is_good(cx, key).await.unwrap_or(false),
+        Actor::Browser { until, .. } => now() < *until,
+        // What somebody who works for the tenant may see holds at once; only users of customers are believed for a while.
+        Actor::User { role, .. } if *role > Role::User => {
+            return session::as_of_now(&cx.app, cx.tenant.id(), &cx.actor, now()).await.ok().flatten();
+        }
+        Actor::User { .. } | Actor::Viewer { .. } | Actor::System | Actor::Anonymous => {
+            return session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await.ok().flatten();
+        }
+    };
+    good.then(|| cx.actor.clone())
 }

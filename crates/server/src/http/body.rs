@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
 
 use super::problem::Failed;
-use super::words::{self, Fault};
 use crate::error::{Code, Error};
 use crate::limits::{BODY_BYTES_MAX, BODY_STALL};
+use crate::words::{self, Fault};
 
 /// A JSON body.
 #[derive(Debug)]

@@ -165,6 +165,9 @@ pub struct SubscriptionAnswer {
     subscription: Option<SubscriptionBody>,
     #[schema(required)]
     plan: Option<PlanBody>,
+    /// Whether an admin stopped the customer: nothing may be used until it is let in again.
+    #[schema(example = false)]
+    suspended: bool,
 }
 
 /// A subscription.
@@ -239,7 +242,7 @@ pub async fn subscription(
     let row = customer::get(&cx, &name).await?;
     let id = CustomerId::stored(row.customer_id.as_str());
     let Some(current) = crate::app::subscription::current(&cx, &id).await? else {
-        return Ok(Json(SubscriptionAnswer { subscription: None, plan: None }));
+        return Ok(Json(SubscriptionAnswer { subscription: None, plan: None, suspended: row.suspended }));
     };
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
     let cx = &cx.0.clone().with_tenant(tenant);
@@ -256,7 +259,7 @@ pub async fn subscription(
         status: current.status,
     };
     let plan = plan.map(|plan| plan_body(&cx.tenant.catalog, plan, held.unwrap_or(&plan.features)));
-    Ok(Json(SubscriptionAnswer { subscription: Some(subscription), plan }))
+    Ok(Json(SubscriptionAnswer { subscription: Some(subscription), plan, suspended: row.suspended }))
 }
 
 /// A plan with what one of its versions grants, and the names of its catalog.

@@ -18,7 +18,7 @@ use super::export::{self, Format};
 use super::list::{List, ListQuery, NoFilter, Page};
 use super::problem::{Failed, Problem};
 use super::wire::{Json, QuotaMap, quota_map};
-use crate::app::directory::{self, EXPORT_ROWS, Listed, ListedUser, Named};
+use crate::app::directory::{self, Listed, ListedUser, Named, Walk};
 use crate::app::tenant::Tenant;
 use crate::cx::Cx;
 use crate::error::Error;
@@ -223,40 +223,30 @@ pub async fn users(cx: Authed<CustomersRead>, List(query, filter): List<UserFilt
     Ok(Json(UsersBody { data, next_cursor }).into_response())
 }
 
-/// Where an export goes on; none at its end.
-type Next = Option<(Cx, Wanted, Named)>;
-
-fn whole(wanted: Wanted) -> Wanted {
-    Wanted { rows: EXPORT_ROWS, after: None, ..wanted }
-}
-
-/// Where the page after one begins; none after the last.
-fn after(cx: Cx, (wanted, named): (Wanted, Named), last: Option<&Place>, rows: usize) -> Next {
-    let full = i64::try_from(rows).is_ok_and(|rows| rows >= wanted.rows);
-    let last = last.filter(|_| full)?.clone();
-    Some((cx, Wanted { after: Some(last), ..wanted }, named))
-}
-
 async fn export_users(cx: Cx, (wanted, named): (Wanted, Named), format: Format) -> Result<Response, Failed> {
     let total = directory::count_users(&cx, &wanted, &named).await?;
-    let pages = stream::try_unfold(Some((cx, whole(wanted), named)), async |next: Next| {
-        let Some((cx, wanted, named)) = next else { return Ok::<_, Error>(None) };
-        let rows = directory::users(&cx, &wanted, &named).await?;
-        let (last, read) = (rows.last().map(|row| row.place.clone()), rows.len());
+    let pages = stream::try_unfold((cx, Walk::new(wanted, named)), async |(cx, mut walk)| {
+        let places = walk.users(&cx).await?;
+        if places.is_empty() {
+            return Ok::<_, Error>(None);
+        }
+        let rows = directory::users_at(&cx, places).await?;
         let bodies: Vec<_> = rows.into_iter().map(|row| UserBody::of(&cx.tenant, row)).collect();
-        Ok(Some((bodies, after(cx, (wanted, named), last.as_ref(), read))))
+        Ok(Some((bodies, (cx, walk))))
     });
     Ok(counted(export::answer(format, "users", &USER_COLUMNS, pages), total))
 }
 
 async fn export_customers(cx: Cx, (wanted, named): (Wanted, Named), format: Format) -> Result<Response, Failed> {
     let total = directory::count_customers(&cx, &wanted, &named).await?;
-    let pages = stream::try_unfold(Some((cx, whole(wanted), named)), async |next: Next| {
-        let Some((cx, wanted, named)) = next else { return Ok::<_, Error>(None) };
-        let rows = directory::customers(&cx, &wanted, &named).await?;
-        let (last, read) = (rows.last().map(|(_, place)| place.clone()), rows.len());
+    let pages = stream::try_unfold((cx, Walk::new(wanted, named)), async |(cx, mut walk)| {
+        let places = walk.customers(&cx).await?;
+        if places.is_empty() {
+            return Ok::<_, Error>(None);
+        }
+        let rows = directory::customers_at(&cx, places).await?;
         let bodies: Vec<_> = rows.iter().map(|(row, _)| ListedCustomerBody::of(&cx.tenant, row)).collect();
-        Ok(Some((bodies, after(cx, (wanted, named), last.as_ref(), read))))
+        Ok(Some((bodies, (cx, walk))))
     });
     Ok(counted(export::answer(format, "customers", &CUSTOMER_COLUMNS, pages), total))
 }

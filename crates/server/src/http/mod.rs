@@ -5,6 +5,7 @@ mod analytics;
 mod audit;
 mod auth;
 mod body;
+mod catalog;
 mod checkout;
 mod component;
 mod contact;
@@ -34,6 +35,7 @@ mod manage;
 mod member;
 mod model_price;
 mod names;
+mod operator;
 mod pack;
 mod page;
 mod params;
@@ -51,7 +53,6 @@ mod setting;
 mod upstream;
 mod usage;
 mod wire;
-mod words;
 
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ use problem::Failed;
     info(title = "Tollgate", description = "Subscriptions, quotas and billing for products that sell AI features.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     security(("bearer" = []), ("cookie" = [])),
     // Schemas that only a parameter names are not found by themselves.
-    components(schemas(export::Format)),
+    components(schemas(export::Format, catalog::CatalogFormat)),
     modifiers(&Security)
 )]
 struct Document;
@@ -123,6 +124,7 @@ fn product() -> OpenApiRouter<Arc<App>> {
 /// What is sold, and who pays for it how.
 fn catalog() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(catalog::export, catalog::apply))
         .routes(routes!(sandbox::approve))
         .routes(routes!(provider::list))
         .routes(routes!(provider::of_plan))
@@ -209,6 +211,13 @@ fn tenant() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(permission::list))
 }
 
+/// Above all tenants.
+fn platform() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(operator::list, operator::create))
+        .routes(routes!(operator::get, operator::update))
+}
+
 /// Every route of the API, with its documentation.
 fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
     let routes = OpenApiRouter::with_openapi(Document::openapi())
@@ -216,6 +225,7 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .merge(catalog())
         .merge(customers())
         .merge(tenant())
+        .merge(platform())
         // Its body is read within a limit of its own before the form's parts are looked for.
         .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::disable()));
     let (routes, mut document) = routes.split_for_parts();

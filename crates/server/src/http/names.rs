@@ -133,6 +133,15 @@ pub enum TenantModeName {
     Sandbox,
 }
 
+/// What a new tenant sells at first.
+#[derive(ToSchema)]
+#[schema(as = TenantTemplate, rename_all = "snake_case")]
+pub enum StarterName {
+    Halisoft,
+    Studio,
+    Empty,
+}
+
 /// Where a component runs; `none` is an upstream that is not set up.
 #[derive(ToSchema)]
 #[schema(as = Provider, rename_all = "snake_case")]

@@ -6,9 +6,10 @@ use rust_embed::RustEmbed;
 use serde_json::json;
 
 use super::auth::Anyone;
+use super::docs::{escape, whole};
 use super::problem::Failed;
 use super::session::{TenantBody, caller};
-use crate::app::{demo, seal, setting};
+use crate::app::{demo, seal};
 use crate::cx::Cx;
 use crate::error::{Code, Error};
 
@@ -80,14 +81,25 @@ pub async fn robots() -> &'static str {
 
 /// Every other path: a page of the portal or the admin, unless it looks like the API. What is none is not found: the
 /// portal says so to a browser, a problem to everybody else.
-pub async fn page(Anyone(cx): Anyone, method: Method, uri: Uri, headers: HeaderMap) -> Result<Response, Failed> {
+pub async fn page(
+    cx: Result<Anyone, Failed>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Failed> {
     let path = uri.path();
     if path.starts_with("/api") || path.starts_with("/v1") {
         return Err(Error::new(Code::NotFound, "See /api/docs for what there is.").into());
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let browser = accept.contains("text/html");
+    let cx = match cx {
+        Ok(Anyone(cx)) => cx,
+        Err(Failed(error, _)) if error.code == Code::TenantSuspended && browser => return Ok(suspended(&error)),
+        Err(failed) => return Err(failed),
+    };
     let found = is_page(path);
-    if !found && !accept.contains("text/html") {
+    if !found && !browser {
         return Err(Error::new(Code::NotFound, "There is no such page; the API is described at /api/docs.").into());
     }
     if !matches!(method, Method::GET | Method::HEAD) {
@@ -101,14 +113,21 @@ pub async fn page(Anyone(cx): Anyone, method: Method, uri: Uri, headers: HeaderM
     Ok(response)
 }
 
+/// The page of a tenant that the operator has stopped: it needs nothing but itself.
+fn suspended(error: &Error) -> Response {
+    let (status, _, title) = error.code.row();
+    let mut response = whole(title, &format!("<h1>{}</h1><p>{}</p>", escape(title), escape(&error.detail)));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 async fn app_page(cx: &Cx, file: &str) -> Result<Response, Failed> {
     let Some(html) = Assets::get(file).and_then(|file| String::from_utf8(file.data.into_owned()).ok()) else {
         let text = "The dashboards are not part of this build. Run `make build` (Node is needed) and start again.\n";
         return Ok((StatusCode::SERVICE_UNAVAILABLE, text).into_response());
     };
     let nonce = seal::random_text()?;
-    // The page shows the brand as it is now, whichever node has changed it.
-    let cx = &setting::current(cx).await?;
     let boot = boot(cx, &nonce).await?;
     let mut response = html.replace(BOOT, &boot).into_response();
     let headers = response.headers_mut();

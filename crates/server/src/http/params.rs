@@ -6,8 +6,8 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::problem::Failed;
-use super::words::{self, Fault};
 use crate::error::{Code, Error};
+use crate::words::{self, Fault};
 
 /// The query.
 #[derive(Debug)]

@@ -19,13 +19,14 @@ use super::plan::Amount;
 use super::problem::{Failed, Problem};
 use super::wire::Json;
 use crate::app::sandbox::{self, Approval, PAGE};
-use crate::app::{checkout, provider};
+use crate::app::{checkout, provider, tenant};
 use crate::cx::{App, Cx};
 use crate::error::{Code, Error};
 
 /// The page on which a buyer approves or declines. Its address is its credential, as on a payment company's page.
 pub async fn page(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Response, Failed> {
     let approval = sandbox::approval(&app.db, &token).await?;
+    tenant::usable(&app, &approval.tenant).await?;
     let currency = Currency::parse(&approval.plan.currency).map_err(Error::internal)?;
     let price = Money::new(approval.plan.amount_minor, currency);
     let name = escape(&approval.plan.name);
@@ -68,7 +69,7 @@ pub async fn answer(
     Form(form): Form<Answer>,
 ) -> Result<Response, Failed> {
     let approval = sandbox::approval(&app.db, &token).await?;
-    let tenant = app.tenants.get(&app.db, &app.master, &approval.tenant).await?;
+    let tenant = tenant::usable(&app, &approval.tenant).await?;
     let cx = Cx::system(&app, &tenant, "sandbox-checkout");
     take(&cx, &approval, form.decision == Decision::Approve).await?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, approval.subscription.return_url)]).into_response())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::user::UserRow;
 use utoipa::ToSchema;
 
-use super::auth::{Authed, SignedIn, Visitor, cookie_name};
+use super::auth::{Authed, Newcomer, SignedIn, Visitor, cookie_name};
 use super::body::Body;
 use super::problem::{Failed, Problem};
 use crate::app::session::{self, COOKIE_SECONDS};
@@ -244,18 +244,25 @@ pub struct SetupBody {
 pub struct OperatorMade {
     /// Always true.
     created: bool,
+    /// How to go on, in words.
+    #[schema(
+        example = "Sign in (POST /api/auth/login with X-Tenant: platform), then make a tenant: POST /api/operator/tenants."
+    )]
+    next: &'static str,
 }
 
 /// Use a one-time link: the one that `serve` printed makes the first operator, the one of an invited member chooses
 /// their password.
 #[utoipa::path(post, path = "/api/setup", operation_id = "makeFirstOperator", security(()), tag = "auth", request_body = SetupBody,
     responses((status = 201, body = OperatorMade, description = "Made; sign in at the member's tenant, or at `platform` as the first operator."), (status = 403, body = Problem)))]
-pub async fn set_up(Visitor(cx): Visitor, Body(body): Body<SetupBody>) -> Result<Response, Failed> {
+pub async fn set_up(Newcomer(cx): Newcomer, Body(body): Body<SetupBody>) -> Result<Response, Failed> {
     let SetupBody { token, email, password } = body;
-    if member::is_link(&token) {
+    let next = if member::is_link(&token) {
         member::accept(&cx.app, &token, &email, &password).await?;
+        "Sign in where you were invited: POST /api/auth/login."
     } else {
         setup::use_setup_link(&cx, &token, &email, &password).await?;
-    }
-    Ok((StatusCode::CREATED, Json(OperatorMade { created: true })).into_response())
+        "Sign in (POST /api/auth/login with X-Tenant: platform), then make a tenant: POST /api/operator/tenants."
+    };
+    Ok((StatusCode::CREATED, Json(OperatorMade { created: true, next })).into_response())
 }

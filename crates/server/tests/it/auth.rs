@@ -254,7 +254,7 @@ fn registering_tells_nothing_and_gives_the_tenant_s_default_plan() {
         assert_eq!(refused.actions(), ["upgrade", "contactSales"]);
         assert_eq!(
             server.get("/api/subscription", &customer).await.body,
-            json!({ "subscription": null, "plan": null })
+            json!({ "subscription": null, "plan": null, "suspended": false })
         );
 
         for (email, password, pointer) in [

@@ -104,7 +104,9 @@ fn an_override_and_credits_open_what_the_plan_closes() {
             json!([{ "feature": "invoice_ocr", "limitValue": 101, "until": "2099-01-01T00:00:00Z" }])
         );
         server.use_of(&key, "acme", "invoice_ocr", 1).await.assert_ok(200);
-        server.use_of(&key, "acme", "invoice_ocr", 1).await.assert_problem(429, "quota-exceeded");
+        let refused = server.use_of(&key, "acme", "invoice_ocr", 1).await;
+        refused.assert_problem(429, "quota-exceeded");
+        assert_eq!(refused.actions(), ["topUp", "contactSales"], "no plan changes a limit of one's own");
         let unlimited = json!({ "feature": "invoice_ocr", "limitValue": null });
         let set = server.post("/api/admin/customers/acme/overrides", &admin, unlimited).await;
         assert_eq!((set.status, &set.body["quotas"]["invoice_ocr"]["limit"]), (200, &Value::Null), "{set:?}");
@@ -149,6 +151,25 @@ fn an_override_and_credits_open_what_the_plan_closes() {
             path = format!("/api/admin/customers/acme/timeline?limit=2&cursor={next}");
         }
         assert_eq!(json!(pages), timeline.body["data"]);
+    });
+}
+
+#[test]
+fn an_override_and_credits_grant_what_the_plan_does_not_have() {
+    on_both(async |database: Database| {
+        let (server, admin, key) = acme(&database).await;
+        server.use_of(&key, "acme", "contract_review", 1).await.assert_problem(403, "feature-not-in-plan");
+        let path = "/api/admin/customers/acme/overrides/contract_review";
+        server.put(path, &admin, json!({ "limitValue": 2 })).await.assert_ok(200);
+        let used = server.use_of(&key, "acme", "contract_review", 2).await;
+        assert_eq!((used.status, &used.body["quotas"]["contract_review"]["limit"]), (200, &json!(2)), "{used:?}");
+        server.use_of(&key, "acme", "contract_review", 1).await.assert_problem(429, "quota-exceeded");
+        let credits = json!({ "feature": "contract_review", "amount": 1, "reason": "sorry" });
+        server.post("/api/admin/customers/acme/credits", &admin, credits).await.assert_ok(201);
+        server.use_of(&key, "acme", "contract_review", 1).await.assert_ok(200);
+        server.delete(path, &admin).await.assert_ok(200);
+        let shown = server.get("/api/usage?customer=acme", &key).await;
+        assert_eq!(shown.body["contract_review"]["limit"], 0, "what is left is credits: {shown:?}");
     });
 }
 
@@ -256,6 +277,10 @@ fn a_suspended_customer_uses_nothing_until_it_is_let_in_again() {
         let stopped = patch(&server, path, &admin, json!({ "suspended": true, "reason": "Chargeback" })).await;
         assert_eq!(json!([stopped.body["suspended"], stopped.body["suspendedReason"]]), json!([true, "Chargeback"]));
         server.use_of(&key, "acme", "invoice_ocr", 1).await.assert_problem(403, "customer-suspended");
+        let shown = server.get("/api/usage?customer=acme", &key).await;
+        assert_eq!(shown.body["invoice_ocr"]["limit"], 100, "what it has is still shown: {shown:?}");
+        let subscription = server.get("/api/subscription?customer=acme", &key).await;
+        assert_eq!(subscription.body["suspended"], true, "{subscription:?}");
         let free = patch(
             &server,
             path,

@@ -126,6 +126,7 @@ fn several_features_move_together_or_not_at_all_and_a_check_moves_nothing() {
         let fits = server.post("/api/usage/check", &near, items(&[("invoice_ocr", 13), ("risk_assessment", 8)])).await;
         fits.assert_ok(200);
         assert_eq!((&fits.body["id"], &fits.body["allowed"]), (&Value::Null, &json!(true)));
+        assert_eq!(fits.body["quotas"]["invoice_ocr"]["used"], 87, "the state as it is: {}", fits.body);
         let does_not = server.post("/api/usage/check", &near, items(&[("invoice_ocr", 14)])).await;
         does_not.assert_problem(429, "quota-exceeded");
         assert_eq!(does_not.actions(), ["upgrade", "topUp", "contactSales"]);

@@ -48,6 +48,16 @@ impl Live {
         }
     }
 
+    /// The next message of a type; others come in between.
+    pub async fn next_of(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.next().await;
+            if message["type"] == kind {
+                return message;
+            }
+        }
+    }
+
     /// Reads to the end and answers the close code.
     pub async fn close_code(mut self) -> Option<u16> {
         while let Some(Ok(message)) = self.0.next().await {
@@ -164,7 +174,9 @@ fn who_comes_back_hears_only_what_changed_or_starts_afresh() {
         let (node, _) = seen.split_once('-').expect("a node and its place");
         let (beyond, far) = (format!("{node}-ffffff"), format!("{node}-7fffffffffffffff"));
         let elsewhere = format!("{seen}.7777-1");
-        for nonsense in ["nonsense", "p1", "pzz-1", "%00", "", &beyond, &far, "p7777-1", &elsewhere] {
+        for nonsense in
+            ["nonsense", "p1-1", "e1", "e0p1", "e0pzz-1", "%00", "", &beyond, &far, "e0p7777-1", "effffp", &elsewhere]
+        {
             let mut live = Live::open(&server, &near, &format!("?since={nonsense}")).await;
             let (first, second) = (live.next().await, live.next().await);
             assert_eq!(json!([first["type"], second["type"]]), json!(["resync", "snapshot"]), "{nonsense}");
@@ -290,7 +302,7 @@ fn an_admin_hears_the_whole_tenant_and_no_other() {
         assert_eq!(json!([snapshot["type"], snapshot["data"]["customer"]]), json!(["snapshot", null]));
         use_one(&server, &studio, "prompts").await;
         use_one(&server, &near, "invoice_ocr").await;
-        let message = live.next().await;
+        let message = live.next_of("usage.updated").await;
         assert_eq!(update(&message), (vec![&"invoice_ocr".to_owned()], &json!(88)));
         let near = server.get("/api/me", &near).await;
         assert_eq!(message["data"]["customer"], near.body["user"]["customer"]);

@@ -39,6 +39,13 @@ fn settings_are_checked_kept_and_edited_without_losing_another_edit() {
             "requireIfMatch": false, "supportEmail": "help@hali.example", "salesEmail": "sales@hali.example",
             "thresholds": { "warning": 70, "critical": 90 }, "defaultPlan": "starter", "retention": { "decisionDays": 90 } });
         assert_eq!(edited.body, now);
+        let grant = "/api/admin/plans/starter/features/audit_assistant";
+        let granted = server.put(grant, &admin, json!({ "limitValue": 5 })).await;
+        granted.assert_ok(200);
+        let usual = json!({ "warning": 70, "critical": 90 });
+        let features = granted.body["plan"]["features"].as_array().expect("a list");
+        let new = features.iter().find(|granted| granted["feature"] == "audit_assistant").expect("the new one");
+        assert_eq!(new["thresholds"], usual);
         patch_if(&server, SETTINGS, &admin, &tag, json!({ "name": "X" }))
             .await
             .assert_problem(412, "precondition-failed");
@@ -94,9 +101,35 @@ fn with_enforcement_off_the_next_decision_refuses_nothing() {
         let consume = async || server.post("/api/usage/consume", &full, one.clone()).await;
         consume().await.assert_problem(429, "quota-exceeded");
         server.patch(SETTINGS, &admin, json!({ "enforcement": "off" })).await.assert_ok(200);
-        consume().await.assert_ok(200);
+        let beyond = consume().await;
+        assert_eq!(
+            json!([beyond.status, beyond.body["quotas"]["invoice_ocr"]["used"]]),
+            json!([200, 101]),
+            "{beyond:?}"
+        );
         server.patch(SETTINGS, &admin, json!({ "enforcement": "on" })).await.assert_ok(200);
-        consume().await.assert_problem(429, "quota-exceeded");
+        let refused = consume().await;
+        refused.assert_problem(429, "quota-exceeded");
+        assert_eq!(refused.body["quota"]["used"], 101, "what was used meanwhile counts");
+    });
+}
+
+#[test]
+fn a_change_of_the_time_zone_keeps_what_was_used() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let near = server.sign_in("near@halisoft.example").await;
+        let quota = async || server.get("/api/usage", &near).await.body["invoice_ocr"].clone();
+        let before = quota().await;
+        assert_eq!(before["used"], 87);
+        for zone in ["Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "UTC"] {
+            server.patch(SETTINGS, &admin, json!({ "timezone": zone })).await.assert_ok(200);
+            assert_eq!(quota().await["used"], 87, "{zone}");
+        }
+        let one = json!({ "items": [{ "feature": "invoice_ocr", "amount": 1 }] });
+        server.post("/api/usage/consume", &near, one).await.assert_ok(200);
+        assert_eq!(quota().await["used"], 88);
     });
 }
 

@@ -116,7 +116,10 @@ pub(super) fn decide(command: &Command, state: State, book: &Book, now: Timestam
             Ok(Decision { lines: Vec::new(), quotas, reservation: None })
         }
         Command::Check(items) => {
-            use_now(items).map(|lines| Decision { quotas: quotas(&lines), lines: Vec::new(), reservation: None })
+            use_now(items)?;
+            // Nothing is recorded, and the quotas say so.
+            let quotas = items.iter().map(|(entitlement, _)| usage::quota(entitlement, book)).collect();
+            Ok(Decision { lines: Vec::new(), quotas, reservation: None })
         }
         Command::Consume(items) => use_now(items).map(recorded),
         Command::Record(items) => usage::record(&borrow(items), book, now).map(recorded),

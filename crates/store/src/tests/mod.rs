@@ -6,6 +6,7 @@
 mod analytics;
 mod bench;
 mod crash;
+mod event;
 mod fresh;
 mod gate;
 mod holds;

@@ -36,7 +36,10 @@ function Welcome({ me, onLeave }: { me: Me; onLeave: () => void }) {
   return (
     <Page title={me.tenant.name} intro={`Signed in as ${me.user.email} (${me.user.role}).`}>
       <Text mb="md">
-        The admin dashboards are not built yet. Customers, tokens, API keys and usage are managed over the API, which is
+        The admin dashboards are not built yet.{" "}
+        {me.user.role === "operator"
+          ? "Tenants are made, listed and suspended over the API (/api/operator/tenants), which is"
+          : "Customers, tokens, API keys and usage are managed over the API, which is"}{" "}
         described with examples at{" "}
         <Anchor href="/api/docs" underline="always">
           /api/docs

@@ -1,5 +1,6 @@
 export { TollgateProvider, type TollgateProviderProps, useTollgate } from "./react/provider.js";
 export { type AIComponent, type ExecuteOptions, useAIComponent } from "./react/use-ai-component.js";
+export { useLiveMessages } from "./react/use-live-messages.js";
 export { type QuotaExceeded, useQuotaExceeded } from "./react/use-quota-exceeded.js";
 export {
   type ComponentsAnswer,

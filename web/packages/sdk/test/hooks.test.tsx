@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   TollgateProvider,
   useAIComponent,
+  useLiveMessages,
   useQuota,
   useQuotaExceeded,
   useSubscription,
@@ -60,9 +61,52 @@ describe("useUsage and useQuota", () => {
     expect(plan).toHaveBeenCalledTimes(1);
     await act(async () => FakeSocket.newest.say("subscription.updated", "a2"));
     await waitFor(() => expect(plan).toHaveBeenCalledTimes(2));
+    await act(async () => FakeSocket.newest.say("plan.updated", "a3"));
+    await waitFor(() => expect(plan).toHaveBeenCalledTimes(3));
+    await act(async () => FakeSocket.newest.say("resync"));
+    await waitFor(() => expect(plan).toHaveBeenCalledTimes(4));
     const socket = FakeSocket.newest;
     unmount();
     expect(socket.closed).toBe(true);
+  });
+});
+
+describe("a plan that grants a feature no more", () => {
+  it("takes its meter away", async () => {
+    FakeSocket.opened = [];
+    vi.stubGlobal("WebSocket", FakeSocket);
+    let granted = quotas();
+    const fetch = server({
+      "/api/usage": () => answer(granted),
+      "/api/subscription": () => answer({ subscription: null, plan: null }),
+      "/api/components": () => answer({ data: [] }),
+    });
+    const { result } = renderHook(() => useUsage(), {
+      wrapper: ({ children }) => <TollgateProvider fetch={fetch}>{children}</TollgateProvider>,
+    });
+    await waitFor(() => expect(result.current.quotas.invoice_ocr?.used).toBe(87));
+    granted = {};
+    act(() => FakeSocket.newest.say("plan.updated", "a1", { plan: "starter" }));
+    await waitFor(() => expect(result.current.quotas).toEqual({}));
+  });
+});
+
+describe("useLiveMessages", () => {
+  it("hears what is told beside quotas, by its newest handler, until it is left", async () => {
+    FakeSocket.opened = [];
+    vi.stubGlobal("WebSocket", FakeSocket);
+    const heard: string[] = [];
+    const follow = (name: string) => useLiveMessages(({ type }) => heard.push(`${name}: ${type}`));
+    const { rerender, unmount } = renderHook(({ name }) => follow(name), {
+      initialProps: { name: "first" },
+      wrapper: ({ children }) => <TollgateProvider fetch={server({})}>{children}</TollgateProvider>,
+    });
+    act(() => FakeSocket.newest.say("customer.updated", "a1"));
+    rerender({ name: "second" });
+    act(() => FakeSocket.newest.say("usage.updated", "a2", { quotas: quotas() }));
+    act(() => FakeSocket.newest.say("member.updated", "a3"));
+    expect(heard).toEqual(["first: customer.updated", "second: member.updated"]);
+    unmount();
   });
 });
 

@@ -81,10 +81,11 @@ describe("the live connection", () => {
     expect(client.usage).not.toHaveBeenCalled();
   });
 
-  it("forgets its place when told to resync", async () => {
-    const { time } = start();
+  it("forgets its place when told to resync, and passes on that messages were missed", async () => {
+    const { time, handlers } = start();
     FakeSocket.newest.say("snapshot", "a1");
     FakeSocket.newest.say("resync", "a2");
+    expect(handlers.onMessage.mock.calls.map(([message]) => message.type)).toEqual(["resync"]);
     FakeSocket.newest.drop();
     await time.advance(250);
     expect(query(FakeSocket.newest).has("since")).toBe(false);

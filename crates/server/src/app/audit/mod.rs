@@ -2,8 +2,10 @@
 
 pub mod chain;
 pub mod diff;
+pub mod told;
 
 use domain::audit::Entry;
+use domain::id::TenantId;
 use serde_json::Value;
 use store::audit::{Filter, NamedRow};
 use store::db::Tx;
@@ -11,6 +13,9 @@ use store::list::Wanted;
 
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
+
+/// The origin of what a tenant begins with, which is told by the entry of its making and not by one for each thing.
+pub const BEGINNING: &str = "template";
 
 /// A change.
 pub struct Change<'a> {
@@ -24,8 +29,21 @@ pub struct Change<'a> {
     pub after: Option<Value>,
 }
 
-/// Writes an entry about a change. Its place in the chain is given by [`chain::seal`].
+/// Writes an entry about a change, and tells live connections of it. Its place in the chain is given by [`chain::seal`].
 pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
+    if *cx.origin == *BEGINNING {
+        return Ok(());
+    }
+    write_to(tx, cx, (cx.tenant.id(), &cx.origin), change).await
+}
+
+/// Writes an entry into the trail of another tenant, about what the operator has done there; from where stays in the
+/// operator's own.
+pub async fn write_elsewhere(tx: &mut Tx, cx: &Cx, tenant: &TenantId, change: Change<'_>) -> Result<()> {
+    write_to(tx, cx, (tenant, super::tenant::PLATFORM), change).await
+}
+
+async fn write_to(tx: &mut Tx, cx: &Cx, (tenant, origin): (&TenantId, &str), change: Change<'_>) -> Result<()> {
     let mut entry = Entry {
         id: domain::id::encode_as("aud", id_bits()),
         at: cx.now,
@@ -35,15 +53,19 @@ pub async fn write(tx: &mut Tx, cx: &Cx, change: Change<'_>) -> Result<()> {
         before: change.before.map(|value| value.to_string()),
         after: change.after.map(|value| value.to_string()),
         request_id: cx.request_id.to_string(),
-        origin: cx.origin.to_string(),
+        origin: origin.to_owned(),
         mac: String::new(),
         seq: None,
         prev_hash: None,
         hash: None,
     };
     let mac = |bytes: &[u8]| cx.app.master.audit_code(bytes);
-    entry.mac = entry.code(cx.tenant.id().as_str(), chain::keys(&mac));
-    Ok(store::audit::insert(tx, cx.tenant.id(), &entry).await?)
+    entry.mac = entry.code(tenant.as_str(), chain::keys(&mac));
+    store::audit::insert(tx, tenant, &entry).await?;
+    if let Some(event) = told::event_of(change.action, change.target) {
+        store::event::tell(tx, tenant, cx.now, event);
+    }
+    Ok(())
 }
 
 /// Some entries of the tenant.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::catalog::FeatureKind;
+use domain::catalog::{Feature, FeatureKind};
 use domain::id::{FeatureKey, KEY_CHARS_MAX};
 use domain::usage::AMOUNT_MAX;
 use minijinja::ErrorKind;
@@ -47,8 +47,30 @@ impl Faults {
     }
 }
 
-/// Checks a definition against the tenant's catalog. A component's own feature need not be there: it is made with it.
-pub fn definition(tenant: &Tenant, key: &FeatureKey, definition: &Definition) -> Result<()> {
+/// What a component can name.
+pub struct Around<'a> {
+    /// Features by their keys.
+    pub features: &'a BTreeMap<FeatureKey, Feature>,
+    /// Upstreams by their names.
+    pub upstreams: BTreeSet<&'a str>,
+}
+
+impl<'a> Around<'a> {
+    /// What there is in a tenant.
+    pub fn of(tenant: &'a Tenant) -> Self {
+        let upstreams = tenant.upstreams.keys().map(String::as_str).collect();
+        Self { features: &tenant.catalog.features, upstreams }
+    }
+
+    /// The upstreams that there are, for people.
+    pub fn known_upstreams(&self) -> String {
+        let known: Vec<_> = self.upstreams.iter().copied().collect();
+        if known.is_empty() { "none yet: add one with POST /api/admin/upstreams".to_owned() } else { known.join(", ") }
+    }
+}
+
+/// Checks a definition against what it can name. A component's own feature need not be there: it is made with it.
+pub fn definition(around: &Around<'_>, key: &FeatureKey, definition: &Definition) -> Result<()> {
     let mut faults = Faults::default();
     faults.text("/name", &definition.name, (1, TEXT_CHARS_MAX));
     faults.text("/category", &definition.category, (1, KEY_CHARS_MAX));
@@ -57,23 +79,16 @@ pub fn definition(tenant: &Tenant, key: &FeatureKey, definition: &Definition) ->
     if !(0..=AMOUNT_MAX).contains(&definition.base_token_cost) {
         faults.add("/baseTokenCost", format!("use a whole number from 0 to {AMOUNT_MAX}"));
     }
-    if !tenant.upstreams.contains_key(&definition.upstream) {
-        faults.add("/upstream", format!("name one of {}", known_upstreams(tenant)));
+    if !around.upstreams.contains(definition.upstream.as_str()) {
+        faults.add("/upstream", format!("name one of {}", around.known_upstreams()));
     }
-    features(&mut faults, tenant, key, definition);
+    features(&mut faults, around, key, definition);
     actions(&mut faults, &definition.actions);
     refuse(faults.0)
 }
 
-/// The upstreams that there are, for people.
-pub fn known_upstreams(tenant: &Tenant) -> String {
-    let mut known: Vec<_> = tenant.upstreams.keys().map(String::as_str).collect();
-    known.sort_unstable();
-    if known.is_empty() { "none yet: add one with POST /api/admin/upstreams".to_owned() } else { known.join(", ") }
-}
-
-fn features(faults: &mut Faults, tenant: &Tenant, key: &FeatureKey, definition: &Definition) {
-    let countable = |feature: &FeatureKey| match tenant.catalog.features.get(feature).map(|feature| feature.kind) {
+fn features(faults: &mut Faults, around: &Around<'_>, key: &FeatureKey, definition: &Definition) {
+    let countable = |feature: &FeatureKey| match around.features.get(feature).map(|feature| feature.kind) {
         Some(FeatureKind::Counter | FeatureKind::Credit) => None,
         None if feature == key => None,
         None => Some(format!("there is no feature `{feature}`; make it first, or name another")),

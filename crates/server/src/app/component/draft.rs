@@ -60,7 +60,7 @@ pub async fn save(cx: &Cx, key: &FeatureKey, edit: Edit, expected: &Expected) ->
     let row = locked(&mut tx, cx, key, expected).await?;
     let live = Definition::of_row(&row.component, &row.definition)?;
     let definition = edit.applied(live.clone());
-    check::definition(&cx.tenant, key, &definition)?;
+    check::definition(&check::Around::of(&cx.tenant), key, &definition)?;
     let text = serde_json::to_string(&definition).map_err(Error::internal)?;
     store::component::set_draft(&mut tx, cx.tenant.id(), key, Some((&text, row.version))).await?;
     let (was, is) = differing(members(&live)?, members(&definition)?);
@@ -96,7 +96,7 @@ pub async fn publish(cx: &Cx, key: &FeatureKey, expected: &Expected) -> Result<V
     }
     let definition: Definition = serde_json::from_str(&text).map_err(Error::internal)?;
     // Features and upstreams may have gone since it was saved.
-    check::definition(&cx.tenant, key, &definition)?;
+    check::definition(&check::Around::of(&cx.tenant), key, &definition)?;
     replace(&mut tx, cx, (&row, row.clone()), &definition, ("component.published", "published")).await?;
     store::component::set_draft(&mut tx, cx.tenant.id(), key, None).await?;
     tx.commit().await?;
@@ -117,7 +117,7 @@ pub async fn undo(cx: &Cx, key: &FeatureKey, version: Option<i64>, expected: &Ex
         )
     })?;
     let definition = Definition::of_row(key.as_str(), &older.definition)?;
-    check::definition(&cx.tenant, key, &definition)?;
+    check::definition(&check::Around::of(&cx.tenant), key, &definition)?;
     if replace(&mut tx, cx, (&row, row.clone()), &definition, ("component.undone", "undone")).await? {
         tx.commit().await?;
     }

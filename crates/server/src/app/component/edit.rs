@@ -21,7 +21,7 @@ use crate::cx::Cx;
 use crate::error::{Code, Error, Result};
 
 /// Components of a tenant, those that were taken away included.
-const COMPONENTS_MAX: usize = 500;
+pub const COMPONENTS_MAX: usize = 500;
 
 /// A component as an admin sees it.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ pub async fn create(cx: &Cx, new: New, identity: Option<&Idempotency>) -> Result
         return Ok((get(cx, &FeatureKey::stored(made)).await?, true));
     }
     let definition = new.edit.applied(blank(cx, &new.key));
-    check::definition(&cx.tenant, &new.key, &definition)?;
+    check::definition(&check::Around::of(&cx.tenant), &new.key, &definition)?;
     let grants = grants(cx, &definition, &new.key, &new.grant)?;
     let rows = store::component::list(&mut tx, cx.tenant.id()).await?;
     if let Some(row) = rows.iter().find(|row| row.component == new.key.as_str()) {
@@ -140,7 +140,8 @@ pub async fn create(cx: &Cx, new: New, identity: Option<&Idempotency>) -> Result
     Ok((get(cx, &new.key).await?, false))
 }
 
-async fn write(
+/// Writes a new component, with its own feature when that is missing and with what plans grant of it.
+pub async fn write(
     tx: &mut Tx,
     cx: &Cx,
     row: &ComponentRow,
@@ -148,8 +149,8 @@ async fn write(
 ) -> Result<()> {
     let (tenant, key) = (cx.tenant.id(), FeatureKey::stored(row.component.as_str()));
     let own = definition.draws.iter().any(|draw| draw.feature == key);
-    let features = &cx.tenant.catalog.features;
-    if own && !features.contains_key(&key) {
+    if own && store::feature::lock(tx, tenant, &key).await?.is_none() {
+        let features = &cx.tenant.catalog.features;
         let name = definition.name.as_str().into();
         let feature =
             Feature { key: key.clone(), name, kind: FeatureKind::Counter, unit: Some("calls".into()), archived: false };
@@ -162,7 +163,13 @@ async fn write(
         let before = plan::lock(tx, cx, &slug).await?;
         let mut terms = before.terms.clone();
         terms.features.insert(key.clone(), granted.clone());
-        plan::publish(tx, cx, &before, Publication { terms, applies: Applies::Now, action: "plan.updated" }).await?;
+        plan::publish(
+            tx,
+            cx,
+            &before,
+            Publication { terms, applies: Applies::Now, action: "plan.updated", archived_at: before.row.archived_at },
+        )
+        .await?;
     }
     store::tenant::bump_epoch(tx, tenant, cx.now).await?;
     let mut after = state(row, definition)?;
@@ -260,7 +267,7 @@ pub async fn change(
         ));
     }
     if back || after != before {
-        check::definition(&cx.tenant, key, &after)?;
+        check::definition(&check::Around::of(&cx.tenant), key, &after)?;
     }
     let action = if !row.archived && next.archived { "component.archived" } else { "component.changed" };
     if replace(&mut tx, cx, (&row, next), &after, (action, "edited")).await? {

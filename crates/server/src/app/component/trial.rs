@@ -114,7 +114,7 @@ async fn execute(cx: &Cx, request: &Request) -> Result<Outcome> {
     component.check(&action.name, &request.input).map_err(within_input)?;
     let runs_on = cx.tenant.upstreams.get(&component.upstream);
     let runs_on = runs_on.ok_or_else(|| {
-        let known = check::known_upstreams(&cx.tenant);
+        let known = check::Around::of(&cx.tenant).known_upstreams();
         Error::field("", format!("its upstream `{}` is not set up; there is {known}", component.upstream))
     })?;
     cx.app.trials.admit(cx.tenant.id(), cx.now)?;

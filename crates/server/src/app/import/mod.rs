@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::event::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::db::Tx;
@@ -12,7 +13,7 @@ use store::gate::Command;
 use store::import::ImportRow;
 
 use super::usage::Action;
-use super::{audit, customer, directory, idempotency, usage};
+use super::{audit, customer, directory, idempotency, tenant, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -177,10 +178,13 @@ pub async fn get(cx: &Cx, id: &str) -> Result<(ImportRow, Counts, Vec<WrongLine>
 /// Works on what waits, for a while.
 pub async fn work(app: &Arc<App>) -> Result<()> {
     let began = Instant::now();
-    for row in store::tenant::list(&app.db).await? {
+    for row in tenant::at_work(app).await? {
         let id = row.id();
         while let Some(row) = store::import::running(&app.db, &id).await? {
             let tenant = app.tenants.fresh(&app.db, &app.master, &id).await?;
+            if tenant.row.suspended {
+                break;
+            }
             let cx = Cx::system(app, &tenant, &row.import_id);
             let step = Instant::now();
             advance(&cx, row).await?;
@@ -201,6 +205,7 @@ async fn advance(cx: &Cx, mut row: ImportRow) -> Result<()> {
         row.finished_at = Some(cx.now.as_micros());
         let mut tx = db.begin().await?;
         store::import::update(&mut tx, tenant, &row, from).await?;
+        audit::told::tell_staff(&mut tx, cx, Kind::Import, (&row.import_id, "import.finished"));
         return Ok(tx.commit().await?);
     };
     let lines: Vec<&str> = body.lines().collect();
@@ -239,6 +244,7 @@ async fn advance(cx: &Cx, mut row: ImportRow) -> Result<()> {
     row.counts = serde_json::to_string(&progress.counts).map_err(Error::internal)?;
     row.errors = serde_json::to_string(&progress.errors).map_err(Error::internal)?;
     if store::import::update(&mut tx, tenant, &row, from).await? {
+        audit::told::tell_staff(&mut tx, cx, Kind::Import, (&row.import_id, "import.advanced"));
         tx.commit().await?;
     }
     Ok(())

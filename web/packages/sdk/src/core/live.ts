@@ -12,7 +12,7 @@ export interface LiveHandlers {
   /** The quotas that changed. */
   onQuotas: (quotas: Quotas) => void;
   onState: (state: LiveState) => void;
-  /** Any other message, such as `subscription.updated`. */
+  /** Any other message, such as `subscription.updated`; `resync` says that some were missed. */
   onMessage?: (message: LiveMessage) => void;
   /** The sign-in is no longer good; the connection has ended for good. */
   onSignedOut?: (error: TollgateError) => void;
@@ -89,7 +89,7 @@ export function connectLive(
     attempt = 0;
     if (message.id) cursor = message.id;
     if (message.type === "resync") cursor = undefined;
-    else if (message.type === "snapshot") handlers.onSnapshot(quotasOf(message));
+    if (message.type === "snapshot") handlers.onSnapshot(quotasOf(message));
     else if (message.type === "usage.updated") handlers.onQuotas(quotasOf(message));
     else if (message.type !== "ping" && message.type !== "resumed") handlers.onMessage?.(message);
   }

@@ -6,6 +6,7 @@ import {
   createClient,
   createResource,
   createUsageStore,
+  type LiveMessage,
   type MySubscription,
   type Resource,
   type TollgateClient,
@@ -22,6 +23,8 @@ export interface Tollgate {
   subscription: Resource<MySubscription>;
   components: Resource<Component[]>;
   notice: QuotaNotice;
+  /** Who follows the messages of the live connection: see `useLiveMessages`. */
+  hearers: Set<(message: LiveMessage) => void>;
 }
 
 export interface TollgateProviderProps extends ClientOptions {
@@ -41,14 +44,18 @@ export function TollgateProvider(props: TollgateProviderProps) {
 
   useEffect(() => {
     if (!live) return;
-    const { client, usage, subscription, components } = tollgate;
+    const { client, usage, usageFetch, subscription, components, hearers } = tollgate;
     const connection = connectLive(client, {
       onSnapshot: usage.replace,
       onQuotas: usage.merge,
       onState: usage.connection,
-      onMessage: ({ type }) => {
-        if (type !== "subscription.updated" && type !== "plan.updated") return;
-        for (const resource of [subscription, components]) void resource.refresh();
+      onMessage: (message) => {
+        // A feature may be granted no more, so the whole set is fetched. After a resync it comes by itself.
+        const { type } = message;
+        const changed = type === "subscription.updated" || type === "plan.updated";
+        const stale = changed ? [usageFetch, subscription, components] : [subscription, components];
+        if (changed || type === "resync") for (const resource of stale) void resource.refresh();
+        for (const hear of hearers) hear(message);
       },
       onSignedOut,
     });
@@ -74,5 +81,6 @@ function createTollgate(options: ClientOptions): Tollgate {
     subscription: createResource(() => client.subscription()),
     components: createResource(() => client.components()),
     notice: createQuotaNotice(),
+    hearers: new Set(),
   };
 }

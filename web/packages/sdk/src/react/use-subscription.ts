@@ -5,6 +5,8 @@ import { useResource, useUsage } from "./use-usage.js";
 export interface SubscriptionAnswer {
   subscription: Subscription | null;
   plan: Plan | null;
+  /** An admin stopped the customer: every call is refused until it is let in again. */
+  suspended: boolean;
   usage: Quotas;
   loading: boolean;
   error?: TollgateError;
@@ -18,6 +20,7 @@ export function useSubscription(): SubscriptionAnswer {
   return {
     subscription: data?.subscription ?? null,
     plan: data?.plan ?? null,
+    suspended: data?.suspended ?? false,
     usage: useUsage().quotas,
     loading: loading && data === undefined,
     error,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, ToSpan, Unit};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -63,6 +63,17 @@ impl Timestamp {
         boundary(self.civil(zone)?, zone, months)
     }
 
+    /// Whole calendar months from an earlier instant to this one; negative when it is the later one.
+    pub fn months_since(self, earlier: Self, zone: &Zone) -> Result<i64, TimeError> {
+        month_number(earlier.civil(zone)?, zone, self)
+    }
+
+    /// This instant some calendar days later in a zone, or earlier: the same time of day, also where a day has 23 hours.
+    pub fn plus_days(self, days: i64, zone: &Zone) -> Result<Self, TimeError> {
+        let span = Span::new().try_days(days).map_err(|_| TimeError::Range)?;
+        zone.instant(self.civil(zone)?.checked_add(span).map_err(|_| TimeError::Range)?)
+    }
+
     /// Whole seconds from this instant to a later one, rounded up; 0 when it has passed.
     pub const fn seconds_until(self, later: Self) -> i64 {
         let micros = later.0.saturating_sub(self.0);
@@ -87,7 +98,8 @@ impl Timestamp {
         Ok(self.civil(zone)?.date())
     }
 
-    fn civil(self, zone: &Zone) -> Result<DateTime, TimeError> {
+    /// What clocks in a zone show at this instant.
+    pub(crate) fn civil(self, zone: &Zone) -> Result<DateTime, TimeError> {
         Ok(self.jiff()?.to_zoned(zone.0.clone()).datetime())
     }
 
@@ -136,10 +148,29 @@ impl Zone {
         let zoned = self.0.to_ambiguous_zoned(local).compatible().map_err(|_| TimeError::Range)?;
         Ok(Timestamp(zoned.timestamp().as_microsecond()))
     }
+
+    /// The first instant at which clocks show a wall time or a later one: a time that is skipped is the end of the gap,
+    /// of a time that comes twice it is the first. Later wall times never come to earlier instants.
+    pub(crate) fn first_instant(&self, local: DateTime) -> Result<Timestamp, TimeError> {
+        let ambiguous = self.0.to_ambiguous_zoned(local);
+        let AmbiguousOffset::Gap { after, .. } = ambiguous.offset() else { return self.instant(local) };
+        let before_the_gap = after.to_timestamp(local).map_err(|_| TimeError::Range)?;
+        let end = self.0.following(before_the_gap).next().ok_or(TimeError::Range)?;
+        Ok(Timestamp(end.timestamp().as_microsecond()))
+    }
+
+    /// What clocks would show `local` at, if they went on as they go at `at`; and the next change of the clocks, if it is
+    /// not after that.
+    pub(crate) fn going_on(&self, at: Timestamp, local: DateTime) -> Result<(Timestamp, Option<Timestamp>), TimeError> {
+        let start = at.jiff()?;
+        let then = self.0.to_offset(start).to_timestamp(local).map_err(|_| TimeError::Range)?;
+        let change = self.0.following(start).next().map(|change| change.timestamp()).filter(|change| *change <= then);
+        Ok((Timestamp(then.as_microsecond()), change.map(|change| Timestamp(change.as_microsecond()))))
+    }
 }
 
 /// When a counter starts again from nothing (SPEC §3.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reset {
     /// Each UTC minute: a rate limit sold by plan.
@@ -158,6 +189,22 @@ pub enum Reset {
     Year,
     /// Never: gauges and life-time allowances.
     Never,
+}
+
+impl Reset {
+    /// Its name on the wire and in keys.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::BillingMonth => "billing_month",
+            Self::CalendarMonth => "calendar_month",
+            Self::Year => "year",
+            Self::Never => "never",
+        }
+    }
 }
 
 /// A stretch of time from its start up to, and without, its end; no end means for ever.
@@ -200,6 +247,44 @@ pub fn period_at(reset: Reset, anchor: Timestamp, zone: &Zone, now: Timestamp) -
     }
 }
 
+/// A zone in which a tenant's periods were counted before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlierZone {
+    /// The zone.
+    pub zone: Zone,
+    /// Until when it was the tenant's.
+    pub until: Timestamp,
+}
+
+/// The period of `reset` that contains `now`, for a tenant whose zone may have changed; the earlier zones come oldest
+/// first.
+///
+/// A period that runs while the zone changes goes on, with what was used in it. It ends when it would have ended, and
+/// the next ends with the new zone's; where that would leave less than half a period between them, it lasts until
+/// then itself.
+pub fn period_through(
+    reset: Reset,
+    anchor: Timestamp,
+    (zone, earlier): (&Zone, &[EarlierZone]),
+    now: Timestamp,
+) -> Result<Period, TimeError> {
+    let Some((last, before)) = earlier.split_last() else { return period_at(reset, anchor, zone, now) };
+    let in_last = |at: Timestamp| period_through(reset, anchor, (&last.zone, before), at);
+    if now < last.until {
+        return in_last(now);
+    }
+    let running = in_last(last.until)?;
+    let Some(ends) = running.end else { return Ok(running) };
+    let after = period_at(reset, anchor, zone, ends)?;
+    let (passed, left) = (ends.0.saturating_sub(after.start.0), after.end.map(|end| end.0.saturating_sub(ends.0)));
+    let end = if left.is_some_and(|left| left < passed) { after.end.unwrap_or(ends) } else { ends };
+    if now < end {
+        return Ok(Period { start: running.start, end: Some(end) });
+    }
+    let period = period_at(reset, anchor, zone, now)?;
+    Ok(Period { start: period.start.max(end), end: period.end })
+}
+
 fn fixed(now: Timestamp, length: i64) -> Period {
     let start = now.0.div_euclid(length).saturating_mul(length);
     Period { start: Timestamp(start), end: Some(Timestamp(start.saturating_add(length))) }
@@ -212,18 +297,37 @@ fn from_date(zone: &Zone, first: Date, length: Span) -> Result<Period, TimeError
 }
 
 fn anniversary(anchor: Timestamp, zone: &Zone, now: Timestamp, months: i64) -> Result<Period, TimeError> {
+    months_at(months, (anchor, anchor), zone, now)
+}
+
+/// The period of some months that contains `now`, of those that begin where the month of `since` began: for billing.
+///
+/// Every boundary is a whole number of months from the anchor, so that a clamped day of month returns; a year that
+/// begins in the fifth month after the anchor ends in the seventeenth.
+pub fn months_at(
+    months: i64,
+    (anchor, since): (Timestamp, Timestamp),
+    zone: &Zone,
+    now: Timestamp,
+) -> Result<Period, TimeError> {
     let local = anchor.civil(zone)?;
-    let elapsed = now.civil(zone)?.since((Unit::Month, local)).map_err(|_| TimeError::Range)?.get_months();
+    let first = month_number(local, zone, since)?;
+    let passed = month_number(local, zone, now)?.saturating_sub(first);
+    let start = first.saturating_add(passed.div_euclid(months).saturating_mul(months));
+    let end = boundary(local, zone, start.saturating_add(months))?;
+    Ok(Period { start: boundary(local, zone, start)?, end: Some(end) })
+}
+
+/// How many months after the anchor the one began that contains `now`.
+fn month_number(anchor: DateTime, zone: &Zone, now: Timestamp) -> Result<i64, TimeError> {
+    let elapsed = now.civil(zone)?.since((Unit::Month, anchor)).map_err(|_| TimeError::Range)?.get_months();
     // The difference counts whole months as the calendar sees them; a clamped day or a clock change can move the
     // boundary by one place, so the neighbours are tried as well.
-    let guess = i64::from(elapsed).div_euclid(months);
+    let guess = i64::from(elapsed);
     for number in [guess, guess.saturating_sub(1), guess.saturating_add(1)] {
-        let period = Period {
-            start: boundary(local, zone, number.saturating_mul(months))?,
-            end: Some(boundary(local, zone, number.saturating_add(1).saturating_mul(months))?),
-        };
-        if period.contains(now) {
-            return Ok(period);
+        let end = boundary(anchor, zone, number.saturating_add(1))?;
+        if boundary(anchor, zone, number)? <= now && now < end {
+            return Ok(number);
         }
     }
     Err(TimeError::Range)
@@ -235,118 +339,5 @@ fn boundary(anchor: DateTime, zone: &Zone, months: i64) -> Result<Timestamp, Tim
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        Timestamp::parse(text).expect("a time in a test")
-    }
-
-    fn period(reset: Reset, anchor: &str, zone: &str, now: &str) -> (String, String) {
-        let zone = Zone::parse(zone).expect("a zone in a test");
-        let found = period_at(reset, at(anchor), &zone, at(now)).expect("inside the calendar");
-        (found.start.to_string(), found.end.expect("it ends").to_string())
-    }
-
-    #[test]
-    fn a_date_alone_is_its_midnight_in_the_zone() {
-        let berlin = Zone::parse("Europe/Berlin").expect("a zone in a test");
-        let read = |text: &str, zone: &Zone| Timestamp::parse_in(text, zone).map(|at| at.to_string());
-        assert_eq!(read("2026-11-01", &Zone::UTC).as_deref(), Ok("2026-11-01T00:00:00Z"));
-        assert_eq!(read("2026-11-01", &berlin).as_deref(), Ok("2026-10-31T23:00:00Z"));
-        assert_eq!(read("2026-11-01T05:00:00+01:00", &berlin).as_deref(), Ok("2026-11-01T04:00:00Z"));
-        for bad in ["", "2026-11", "2026-13-01", "20261101", "2026-11-01T05:00", "yesterday", "2026-11-01 "] {
-            assert_eq!(read(bad, &berlin), Err(TimeError::Format), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_anchor_on_the_31st_is_clamped_and_returns() {
-        let table = [
-            ("2027-01-31T12:00:00Z", "2027-01-31T10:00:00Z", "2027-02-28T10:00:00Z"),
-            ("2027-02-28T09:59:59Z", "2027-01-31T10:00:00Z", "2027-02-28T10:00:00Z"),
-            ("2027-02-28T10:00:00Z", "2027-02-28T10:00:00Z", "2027-03-31T10:00:00Z"),
-            ("2027-03-31T10:00:00Z", "2027-03-31T10:00:00Z", "2027-04-30T10:00:00Z"),
-            ("2028-02-29T10:00:00Z", "2028-02-29T10:00:00Z", "2028-03-31T10:00:00Z"),
-            ("2026-12-31T09:00:00Z", "2026-11-30T10:00:00Z", "2026-12-31T10:00:00Z"),
-        ];
-        for (now, start, end) in table {
-            let found = period(Reset::BillingMonth, "2027-01-31T10:00:00Z", "UTC", now);
-            assert_eq!(found, (start.to_owned(), end.to_owned()), "at {now}");
-        }
-    }
-
-    #[test]
-    fn calendar_months_days_and_weeks_start_at_local_midnight() {
-        let berlin = "Europe/Berlin";
-        let anchor = "2020-01-01T00:00:00Z";
-        assert_eq!(
-            period(Reset::CalendarMonth, anchor, berlin, "2026-03-31T22:30:00Z"),
-            ("2026-03-31T22:00:00Z".into(), "2026-04-30T22:00:00Z".into())
-        );
-        // The day on which the clocks go forward has 23 hours.
-        assert_eq!(
-            period(Reset::Day, anchor, berlin, "2026-03-29T12:00:00Z"),
-            ("2026-03-28T23:00:00Z".into(), "2026-03-29T22:00:00Z".into())
-        );
-        assert_eq!(
-            period(Reset::Week, anchor, berlin, "2026-11-22T22:59:59Z"),
-            ("2026-11-15T23:00:00Z".into(), "2026-11-22T23:00:00Z".into())
-        );
-        assert_eq!(
-            period(Reset::Minute, anchor, berlin, "1969-12-31T23:59:59Z"),
-            ("1969-12-31T23:59:00Z".into(), "1970-01-01T00:00:00Z".into())
-        );
-    }
-
-    #[test]
-    fn a_leap_day_anchor_keeps_its_year() {
-        let found = period(Reset::Year, "2028-02-29T00:00:00Z", "UTC", "2029-03-01T00:00:00Z");
-        assert_eq!(found, ("2029-02-28T00:00:00Z".into(), "2030-02-28T00:00:00Z".into()));
-        let later = period(Reset::Year, "2028-02-29T00:00:00Z", "UTC", "2032-02-29T00:00:00Z");
-        assert_eq!(later.0, "2032-02-29T00:00:00Z");
-    }
-
-    #[test]
-    fn seconds_until_round_up_and_never_go_below_nothing() {
-        let now = Timestamp::from_micros(1);
-        assert_eq!(now.seconds_until(Timestamp::from_micros(2)), 1);
-        assert_eq!(now.seconds_until(Timestamp::from_micros(1)), 0);
-        assert_eq!(now.seconds_until(Timestamp::from_micros(-5)), 0);
-    }
-
-    #[test]
-    fn a_month_before_the_31st_is_the_last_of_a_shorter_one() {
-        let back = |text: &str, zone: &str| {
-            let zone = Zone::parse(zone).expect("a zone in a test");
-            at(text).plus_months(-1, &zone).map(|found| found.to_string())
-        };
-        assert_eq!(back("2027-03-31T10:00:00Z", "UTC").as_deref(), Ok("2027-02-28T10:00:00Z"));
-        assert_eq!(back("2027-04-15T10:00:00Z", "Europe/Berlin").as_deref(), Ok("2027-03-15T11:00:00Z"));
-    }
-
-    const ZONES: [&str; 6] =
-        ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Kiritimati", "Australia/Lord_Howe"];
-    const RESETS: [Reset; 7] =
-        [Reset::Minute, Reset::Hour, Reset::Day, Reset::Week, Reset::BillingMonth, Reset::CalendarMonth, Reset::Year];
-
-    proptest! {
-        #[test]
-        fn periods_tile_time(
-            anchor in 0_i64..4_000_000_000, now in 0_i64..4_000_000_000, zone in 0_usize..6, reset in 0_usize..7,
-        ) {
-            let zone = Zone::parse(ZONES[zone]).expect("known");
-            let anchor = Timestamp::EPOCH.plus_seconds(anchor);
-            let now = Timestamp::EPOCH.plus_seconds(now);
-            let this = period_at(RESETS[reset], anchor, &zone, now).expect("in range");
-            prop_assert!(this.contains(now));
-            let end = this.end.expect("it ends");
-            let next = period_at(RESETS[reset], anchor, &zone, end).expect("in range");
-            prop_assert_eq!(next.start, end, "no gap, no overlap");
-            let again = period_at(RESETS[reset], anchor, &zone, this.start).expect("in range");
-            prop_assert_eq!(again, this, "the start belongs to its own period");
-        }
-    }
-}
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers, and tests are built with overflow checks")]
+pub(crate) mod tests;

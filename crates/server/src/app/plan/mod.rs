@@ -4,35 +4,37 @@
 
 use std::collections::BTreeMap;
 
-use domain::catalog::{Feature, Plan, PlanFeature};
+use domain::catalog::{Feature, Plan, PlanFeature, Thresholds};
 use domain::id::{FeatureKey, PlanId};
-use domain::money::{Currency, Money};
+use domain::money::Currency;
 use domain::plan::{Applies, Offer, Terms};
 use domain::revenue::Interval;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 use store::db::Tx;
 use store::gate::Idempotency;
 use store::plan::{PlanRow, VersionRow as PlanVersionRow};
 use store::price::VersionRow;
 
+use super::creation;
 use super::grant::{self as granted_as, GrantEdit};
 use super::patch::Patch;
-use super::price::{self, Slot};
+use super::price;
 use super::revision::Expected;
-use super::{audit, creation};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
 
+mod publish;
+pub use publish::{Publication, publish};
+
 /// Plans of a tenant.
-const PLANS_MAX: usize = 500;
+pub const PLANS_MAX: usize = 500;
 /// Versions of a plan that are listed.
 const VERSIONS_SHOWN_MAX: i64 = 200;
-const DESCRIPTION_CHARS_MAX: usize = 2_000;
-const TRIAL_DAYS_MAX: i64 = 730;
-const POSITION_MAX: i64 = 1_000_000;
+pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
+pub const TRIAL_DAYS_MAX: i64 = 730;
+pub const POSITION_MAX: i64 = 1_000_000;
 
 /// What an edit changes of a plan; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,19 +97,37 @@ pub fn unknown() -> Error {
 /// All plans, also those that are not sold.
 pub async fn list(cx: &Cx) -> Result<Vec<Sold>> {
     let (db, tenant) = (&cx.app.db, cx.tenant.id());
+    let prices = store::price::sold(db, tenant).await?;
+    let grants = store::plan::grants(db, tenant).await?;
+    let subscribers = store::plan::subscribers(db, tenant).await?;
+    put_together(store::plan::rows(db, tenant).await?, prices, grants, &subscribers)
+}
+
+/// All plans as a transaction sees them, without counting who has them.
+pub async fn read_all(tx: &mut Tx, cx: &Cx) -> Result<Vec<Sold>> {
+    let tenant = cx.tenant.id();
+    let prices = store::price::sold(&mut *tx, tenant).await?;
+    let grants = store::plan::grants(&mut *tx, tenant).await?;
+    put_together(store::plan::rows(&mut *tx, tenant).await?, prices, grants, &BTreeMap::new())
+}
+
+fn put_together(
+    rows: Vec<PlanRow>,
+    sold: Vec<VersionRow>,
+    mut grants: BTreeMap<PlanId, BTreeMap<FeatureKey, PlanFeature>>,
+    subscribers: &BTreeMap<PlanId, i64>,
+) -> Result<Vec<Sold>> {
     let mut prices: BTreeMap<String, Vec<VersionRow>> = BTreeMap::new();
-    for price in store::price::sold(db, tenant).await? {
+    for price in sold {
         prices.entry(price.plan_id.clone()).or_default().push(price);
     }
-    let mut grants = store::plan::grants(db, tenant).await?;
-    let subscribers = store::plan::subscribers(db, tenant).await?;
     let sold = |row: PlanRow| {
         let prices = prices.remove(&row.plan_id).unwrap_or_default();
         let features = grants.remove(&row.id()).unwrap_or_default();
         let count = subscribers.get(&row.id()).copied().unwrap_or_default();
         Sold::of(row, prices, features, count)
     };
-    store::plan::rows(db, tenant).await?.into_iter().map(sold).collect()
+    rows.into_iter().map(sold).collect()
 }
 
 /// One plan.
@@ -164,11 +184,7 @@ async fn read(tx: &mut Tx, cx: &Cx, row: PlanRow) -> Result<Sold> {
 /// Makes a plan. A retry with the same key answers the plan that was made, and that it was.
 pub async fn create(cx: &Cx, slug: &str, edit: &Edit, identity: Option<&Idempotency>) -> Result<(Sold, bool)> {
     let cx = &fresh(cx).await?;
-    let key = FeatureKey::parse(&slug.replace('-', "_")).is_ok() && !slug.contains('_') && !slug.ends_with('-');
-    if !key {
-        let detail = "use 1 to 64 of a-z, 0-9 and -, starting with a letter, such as team-plus";
-        return Err(Error::field("/slug", detail));
-    }
+    check_slug(slug)?;
     if edit.name.is_none() {
         return Err(Error::field("/name", "name the plan, as people shall read it"));
     }
@@ -195,15 +211,24 @@ pub async fn create(cx: &Cx, slug: &str, edit: &Edit, identity: Option<&Idempote
     store::plan::insert(&mut tx, cx.tenant.id(), &plan).await?;
     let before = lock(&mut tx, cx, slug).await?;
     let terms = edited(&mut tx, cx, &before.terms, edit).await?;
-    let publication = Publication { terms, applies: Applies::Now, action: "plan.created" };
+    let publication =
+        Publication { terms, applies: Applies::Now, action: "plan.created", archived_at: before.row.archived_at };
     let sold = publish(&mut tx, cx, &before, publication).await?;
     creation::note(&mut tx, cx, identity, slug).await?;
     tx.commit().await?;
     Ok((sold, false))
 }
 
+/// Checks what a plan is to be called in URLs.
+pub fn check_slug(slug: &str) -> Result<()> {
+    if FeatureKey::parse(&slug.replace('-', "_")).is_ok() && !slug.contains('_') && !slug.ends_with('-') {
+        return Ok(());
+    }
+    Err(Error::field("/slug", "use 1 to 64 of a-z, 0-9 and -, starting with a letter, such as team-plus"))
+}
+
 /// A plan that says nothing yet. Its first version is what it is made with.
-fn blank(slug: &str, position: i64) -> Plan {
+pub fn blank(slug: &str, position: i64) -> Plan {
     Plan {
         id: PlanId::from_bits(id_bits()),
         slug: slug.into(),
@@ -229,8 +254,13 @@ pub async fn edit(cx: &Cx, slug: &str, expected: &Expected, edit: &Edit) -> Resu
     let before = lock(&mut tx, cx, slug).await?;
     expected.check(cx, before.row.revision)?;
     let terms = edited(&mut tx, cx, &before.terms, edit).await?;
-    let after =
-        publish(&mut tx, cx, &before, Publication { terms, applies: Applies::Now, action: "plan.updated" }).await?;
+    let after = publish(
+        &mut tx,
+        cx,
+        &before,
+        Publication { terms, applies: Applies::Now, action: "plan.updated", archived_at: before.row.archived_at },
+    )
+    .await?;
     tx.commit().await?;
     Ok(after)
 }
@@ -260,12 +290,17 @@ pub async fn grant(
             let row = store::feature::lock(&mut tx, cx.tenant.id(), key).await?;
             let unknown = || Error::new(Code::UnknownFeature, "Make the feature first: POST /api/admin/features.");
             let feature = row.ok_or_else(unknown)?.feature()?;
-            let granted = granted_as::edited(&feature, before.terms.features.get(key), change, "")?;
+            let granted = granted_as::edited(&feature, (before.terms.features.get(key), usual(cx)), change, "")?;
             terms.features.insert(key.clone(), granted);
         }
     }
-    let after =
-        publish(&mut tx, cx, &before, Publication { terms, applies: Applies::Now, action: "plan.updated" }).await?;
+    let after = publish(
+        &mut tx,
+        cx,
+        &before,
+        Publication { terms, applies: Applies::Now, action: "plan.updated", archived_at: before.row.archived_at },
+    )
+    .await?;
     tx.commit().await?;
     Ok(after)
 }
@@ -280,7 +315,7 @@ pub async fn versions(cx: &Cx, slug: &str) -> Result<Vec<PlanVersionRow>> {
 pub async fn archive(cx: &Cx, slug: &str, expected: &Expected) -> Result<Sold> {
     let cx = &fresh(cx).await?;
     let mut tx = cx.app.db.begin().await?;
-    let mut before = lock(&mut tx, cx, slug).await?;
+    let before = lock(&mut tx, cx, slug).await?;
     expected.check(cx, before.row.revision)?;
     if before.row.archived_at.is_some() {
         return Ok(before);
@@ -289,75 +324,12 @@ pub async fn archive(cx: &Cx, slug: &str, expected: &Expected) -> Result<Sold> {
         let detail = "New customers get this plan; choose another default plan first, then archive it.";
         return Err(Error::new(Code::InUse, detail));
     }
-    before.row.archived_at = Some(cx.tenant_now().as_micros());
+    let archived_at = Some(cx.tenant_now().as_micros());
     let terms = Terms { active: false, ..before.terms.clone() };
-    let publication = Publication { terms, applies: Applies::Now, action: "plan.archived" };
+    let publication = Publication { terms, applies: Applies::Now, action: "plan.archived", archived_at };
     let after = publish(&mut tx, cx, &before, publication).await?;
     tx.commit().await?;
     Ok(after)
-}
-
-/// What is published, and as what it stands in the audit trail.
-pub struct Publication {
-    /// What the plan says from now on.
-    pub terms: Terms,
-    /// For whom what it grants holds; prices are for new subscriptions in any case.
-    pub applies: Applies,
-    /// Such as `plan.updated`.
-    pub action: &'static str,
-}
-
-/// Makes a plan say something else from now on. Nothing happens when it says that already.
-pub async fn publish(tx: &mut Tx, cx: &Cx, before: &Sold, publication: Publication) -> Result<Sold> {
-    let Publication { terms, applies, action } = publication;
-    let created = before.row.version == 0;
-    let archived = before.row.archived_at.filter(|_| !terms.active);
-    let slug = before.row.slug.as_str();
-    if terms == before.terms && !created {
-        return Ok(before.clone());
-    }
-    let (tenant, id) = (cx.tenant.id(), before.row.id());
-    if !created {
-        // The version of a plan that was never edited is kept when the first edit comes.
-        keep(tx, cx, before, (Applies::Now, Timestamp::EPOCH, "")).await?;
-    }
-    store::plan::update(tx, tenant, &id, &terms, archived).await?;
-    for (feature, granted) in &terms.features {
-        if before.terms.features.get(feature) != Some(granted) {
-            store::plan::put_feature(tx, tenant, &id, feature, granted).await?;
-        }
-    }
-    for feature in before.terms.features.keys().filter(|feature| !terms.features.contains_key(*feature)) {
-        store::plan::remove_feature(tx, tenant, &id, feature).await?;
-    }
-    for offer in before.terms.offers.iter().chain(&terms.offers) {
-        let slot = Slot { plan: id.clone(), interval: offer.interval, currency: offer.currency, customer: None };
-        price::set(tx, cx, &slot, terms.offer(offer.interval, offer.currency)).await?;
-    }
-    let row = store::plan::find(&mut *tx, tenant, slug).await?.ok_or_else(unknown)?;
-    let after = read(tx, cx, row).await?;
-    keep(tx, cx, &after, (applies, cx.tenant_now(), &cx.actor.name())).await?;
-    let (told_before, mut told_after) = difference(cx, &before.terms, &after.terms)?;
-    if applies != Applies::Now {
-        told_after.insert("applies".to_owned(), json!(applies));
-    }
-    let told_before = (!created).then_some(Value::Object(told_before));
-    let change = audit::Change { action, target: slug, before: told_before, after: Some(Value::Object(told_after)) };
-    audit::write(tx, cx, change).await?;
-    store::tenant::bump_epoch(tx, tenant, cx.now).await?;
-    Ok(after)
-}
-
-async fn keep(tx: &mut Tx, cx: &Cx, sold: &Sold, (applies, at, by): (Applies, Timestamp, &str)) -> Result<()> {
-    let row = PlanVersionRow {
-        plan_id: sold.row.plan_id.clone(),
-        version: sold.row.version,
-        applies: applies.name().to_owned(),
-        published_at: at.as_micros(),
-        published_by: by.to_owned(),
-        terms: serde_json::to_string(&sold.terms).map_err(Error::internal)?,
-    };
-    Ok(store::plan::keep_version(tx, cx.tenant.id(), &row).await?)
 }
 
 /// What an edit makes of a plan.
@@ -389,12 +361,17 @@ pub async fn edited(tx: &mut Tx, cx: &Cx, before: &Terms, edit: &Edit) -> Result
             }
             Some(change) => {
                 let feature = offered(tx, cx, &key, &pointer).await?;
-                let granted = granted_as::edited(&feature, before.features.get(&key), &change, &pointer)?;
+                let granted = granted_as::edited(&feature, (before.features.get(&key), usual(cx)), &change, &pointer)?;
                 terms.features.insert(key, granted);
             }
         }
     }
     Ok(terms)
+}
+
+/// At which thresholds a new grant warns.
+fn usual(cx: &Cx) -> Thresholds {
+    cx.tenant.settings().thresholds
 }
 
 /// A feature that a plan may grant, which cannot be deleted until the transaction ends.
@@ -405,56 +382,10 @@ pub async fn offered(tx: &mut Tx, cx: &Cx, key: &FeatureKey, pointer: &str) -> R
     Ok(row.feature()?)
 }
 
-fn within(pointer: &str, asked: Option<i64>, before: i64, most: i64) -> Result<i64> {
+pub fn within(pointer: &str, asked: Option<i64>, before: i64, most: i64) -> Result<i64> {
     match asked {
         None => Ok(before),
         Some(value) if (0..=most).contains(&value) => Ok(value),
         Some(_) => Err(Error::field(pointer, format!("use a whole number from 0 to {most}"))),
     }
-}
-
-/// What differs between two states of a plan, each with the names that the API has for it.
-fn difference(cx: &Cx, before: &Terms, after: &Terms) -> Result<(Map<String, Value>, Map<String, Value>)> {
-    let currency = currency(cx)?;
-    let (mut old, mut new) = (told(before, currency)?, told(after, currency)?);
-    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (old.get_mut("features"), new.get_mut("features")) {
-        let same: Vec<_> =
-            old.iter().filter(|(key, value)| new.get(*key) == Some(value)).map(|(k, _)| k.clone()).collect();
-        for key in same {
-            old.remove(&key);
-            new.remove(&key);
-        }
-    }
-    let same: Vec<_> = old.iter().filter(|(key, value)| new.get(*key) == Some(value)).map(|(k, _)| k.clone()).collect();
-    for key in same {
-        old.remove(&key);
-        new.remove(&key);
-    }
-    Ok((old, new))
-}
-
-fn told(terms: &Terms, currency: Currency) -> Result<Map<String, Value>> {
-    // The digits of an amount within bounds come through a JSON number unchanged.
-    let amount = |money: Money| serde_json::from_str::<Value>(&money.to_string()).map_err(Error::internal);
-    let own = |interval| terms.offer(interval, currency).map(|minor| amount(Money::new(minor, currency))).transpose();
-    let mut others = Map::new();
-    for offer in terms.offers.iter().filter(|offer| offer.currency != currency) {
-        let name = format!("{} {}", offer.interval.name(), offer.currency.code());
-        others.insert(name, amount(Money::new(offer.minor, offer.currency))?);
-    }
-    let told = json!({
-        "name": terms.name,
-        "description": terms.description,
-        "isActive": terms.active,
-        "visible": terms.visible,
-        "position": terms.position,
-        "contactSales": terms.contact_sales,
-        "trialDays": terms.trial_days,
-        "basePrice": own(Interval::Month)?,
-        "yearlyPrice": own(Interval::Year)?,
-        "otherPrices": others,
-        "features": terms.features.iter().map(|(key, g)| (key.to_string(), granted_as::told(g))).collect::<Map<_, _>>(),
-    });
-    let Value::Object(told) = told else { return Ok(Map::new()) };
-    Ok(told)
 }

@@ -1,6 +1,8 @@
 //! The command line: parses, calls one use case, prints.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
 
+mod catalog;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,8 +18,10 @@ use crate::app::{audit, demo, doctor, setup};
 use crate::cx::{App, Cx, Options};
 use crate::error::{Code, Error, Result};
 use crate::mail_args::MailArgs;
-use crate::start::{self, Settings};
+use crate::start::{self, Running, Settings};
 use crate::{ceiling, http};
+
+mod tenant;
 
 /// Subscriptions, quotas and billing for products that sell AI features.
 #[derive(Parser)]
@@ -34,10 +38,16 @@ enum Command {
     /// Manage members.
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Make, list, suspend and resume tenants.
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
     /// Check the books.
     Doctor(Doctor),
     /// Restore every counter from the events.
     Rebuild(Storage),
+    /// The catalog as code: all that a tenant sells as one file.
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -69,6 +79,17 @@ impl Storage {
         match &self.database_url {
             Some(url) => Ok(Location::parse(url).map_err(plain)?),
             None => Ok(Location::Sqlite(self.data.join("tollgate.db"))),
+        }
+    }
+
+    /// Refuses a SQLite file that is not there yet, instead of making one.
+    fn must_be_there(&self) -> Result<()> {
+        match self.location()? {
+            Location::Sqlite(path) if !path.exists() => {
+                let detail = format!("there is no database at {}; name it by --data or --database-url", path.display());
+                Err(Error::new(Code::Internal, detail))
+            }
+            Location::Sqlite(_) | Location::Postgres(_) => Ok(()),
         }
     }
 }
@@ -219,6 +240,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Admin(AdminCommand::Create { storage, tenant, email, role, password, master_key, demo }) => {
             create_member(&storage, &tenant, (&email, &role, &password), (master_key, demo)).await
         }
+        Command::Tenant(command) => tenant::run(command).await,
         Command::Doctor(doctor) => self::doctor(&doctor).await,
         Command::Rebuild(storage) => {
             let counters = doctor::rebuild(&settled(&storage).await?).await?;
@@ -228,6 +250,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Audit(AuditCommand::Verify { storage, tenant, master_key, head }) => {
             verify_audit(&storage, (tenant.as_deref(), head), master_key.as_deref()).await
         }
+        Command::Catalog(command) => Box::pin(catalog::run(command)).await,
         Command::Openapi => {
             print!("{}", http::openapi());
             Ok(ExitCode::SUCCESS)
@@ -292,14 +315,16 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
     if tenants.is_empty() {
         println!("{NO_TENANT}");
     }
+    // Who reads `ready` may stop it at once.
+    running.heed_signals()?;
     println!("ready http://{address}");
     running.serve(listener).await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is possible where there is no tenant: making one is not yet.
-const NO_TENANT: &str = "there is no tenant yet: this version makes the demo's alone (--demo in another, empty data \
-    folder or database); operators make their own in the next";
+/// How to go on where there is no tenant.
+const NO_TENANT: &str = "there is no tenant yet: who has signed in as operator (X-Tenant: platform) makes one by POST \
+    /api/operator/tenants, or `tollgate tenant create` does, on SQLite while no server runs";
 
 /// Makes the demo, unless it is there.
 async fn make_demo(app: &Arc<App>, serve: &Serve) -> Result<()> {
@@ -354,12 +379,7 @@ fn check_default_tenant(named: Option<&str>, tenants: &[String]) -> Result<()> {
 
 /// A database that is there.
 async fn existing(storage: &Storage) -> Result<Db> {
-    if let Location::Sqlite(path) = storage.location()?
-        && !path.exists()
-    {
-        let detail = format!("there is no database at {}; name it by --data or --database-url", path.display());
-        return Err(Error::new(Code::Internal, detail));
-    }
+    storage.must_be_there()?;
     Db::open(&storage.location()?).await.map_err(plain)
 }
 
@@ -425,6 +445,24 @@ async fn verify_audit(
     Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The product on a database, to do one thing with it.
+async fn opened(
+    storage: &Storage,
+    (master_key, demo): (Option<String>, bool),
+    (tenant, base_domain): (&str, &str),
+) -> Result<Running> {
+    let options = Options {
+        demo,
+        default_tenant: tenant.to_owned(),
+        base_domain: base_domain.to_owned(),
+        plain_http: true,
+        mail: Platform::default(),
+        sandbox_hangs: None,
+    };
+    let settings = Settings { location: storage.location()?, data: storage.data.clone(), master_key, options };
+    start::start(&settings).await
+}
+
 async fn create_member(
     storage: &Storage,
     tenant: &str,
@@ -432,16 +470,7 @@ async fn create_member(
     (master_key, demo): (Option<String>, bool),
 ) -> Result<ExitCode> {
     let role = Role::parse(role).ok_or_else(|| Error::new(Code::Internal, format!("`{role}` is not a role")))?;
-    let options = Options {
-        demo,
-        default_tenant: tenant.to_owned(),
-        base_domain: "localhost".to_owned(),
-        plain_http: true,
-        mail: Platform::default(),
-        sandbox_hangs: None,
-    };
-    let settings = Settings { location: storage.location()?, data: storage.data.clone(), master_key, options };
-    let running = start::start(&settings).await?;
+    let running = opened(storage, (master_key, demo), (tenant, "localhost")).await?;
     let app = running.app();
     let tenants = setup::tenants(&app.db).await?;
     let found = app.tenants.by_slug(&app.db, &app.master, tenant).await?;

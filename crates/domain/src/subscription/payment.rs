@@ -1,0 +1,101 @@
+//! Payments: those that time asks for, those that came, and those that failed.
+
+use super::change::{adopt, ask, called};
+use super::decide::enter;
+use super::decision::{Cause, Decision, Effect, Notice, Refusal, Slot, SlotKind};
+use super::ending::{grace, rest};
+use super::{Dunning, Rules, Scheduled, State};
+use crate::entitlement::SubscriptionStatus;
+use crate::time::Timestamp;
+
+/// The next period begins, at the terms that were put down for it, and is asked for. It begins also while nobody knows
+/// whether the last one was paid: what is unknown is asked about, never guessed.
+pub(super) fn renew(state: &State, rules: &Rules, at: Timestamp) -> Result<Decision, Refusal> {
+    let mut next = state.clone();
+    let mut cause = Cause::Renewed;
+    let mut effects = Vec::new();
+    match &state.scheduled {
+        // A pause that was put down begins instead of the period.
+        Some(Scheduled::Pause(until)) => return Ok(rest(state, *until, at)),
+        Some(Scheduled::Change(to)) => {
+            cause = called(&state.terms, to);
+            effects.push(Effect::Notify(Notice::PlanChanged));
+            adopt(&mut next, to, at);
+        }
+        None => {}
+    }
+    let lines = enter(&mut next, rules, at)?;
+    effects.splice(0..0, ask(&mut next, Slot { at, kind: SlotKind::Period }, lines)?);
+    Ok(Decision { at, next, cause, effects })
+}
+
+/// A payment came. When none that failed is open any more, an overdue one is active again.
+pub(super) fn paid(state: &State, slot: Slot, now: Timestamp) -> Result<Decision, Refusal> {
+    if !state.open.iter().any(|open| open.slot == slot) {
+        let over = state.status == SubscriptionStatus::Expired;
+        return Err(if over { Refusal::Over } else { Refusal::AlreadySo });
+    }
+    let mut next = state.clone();
+    next.open.retain(|open| open.slot != slot);
+    next.payable = true;
+    let mut effects = Vec::new();
+    if state.is_overdue() && !next.is_overdue() {
+        next.dunning = None;
+        effects.push(Effect::Notify(Notice::PaymentRecovered));
+        if state.status == SubscriptionStatus::PastDue {
+            next.status = SubscriptionStatus::Active;
+            next.access_until = None;
+        }
+        if state.status == SubscriptionStatus::Canceled {
+            // It was shortened to the grace; what is paid for may be used to its end.
+            next.access_until = state.period.end.max(state.access_until);
+        }
+    } else if let Some(dunning) = state.dunning {
+        next.dunning = Some(Dunning { in_flight: false, ..dunning });
+    }
+    Ok(Decision { at: now, next, cause: Cause::PaymentReceived, effects })
+}
+
+/// A payment failed: the grace begins, or goes on as it began.
+pub(super) fn failed(state: &State, slot: Slot, rules: &Rules, now: Timestamp) -> Result<Decision, Refusal> {
+    let known = state.open.iter().any(|open| open.slot == slot);
+    // What was paid, voided or never asked for: an event that comes twice, or after the one that followed it.
+    if !known {
+        return Err(Refusal::AlreadySo);
+    }
+    let again = state.open.iter().any(|open| open.slot == slot && open.failed);
+    let tried = state.dunning.is_some_and(|dunning| dunning.in_flight);
+    if again && !tried {
+        return Err(Refusal::AlreadySo);
+    }
+    let mut next = state.clone();
+    for open in next.open.iter_mut().filter(|open| open.slot == slot) {
+        open.failed = true;
+    }
+    match state.status {
+        SubscriptionStatus::Active => grace(&mut next, rules, now)?,
+        SubscriptionStatus::Canceled if state.dunning.is_none() => {
+            // It ends anyway; what is not paid for may be used for the grace alone.
+            let end = state.access_until;
+            grace(&mut next, rules, now)?;
+            next.status = SubscriptionStatus::Canceled;
+            next.access_until = [end, next.access_until].into_iter().flatten().min();
+        }
+        SubscriptionStatus::PastDue | SubscriptionStatus::Canceled => {
+            next.dunning = state.dunning.map(|dunning| Dunning { in_flight: false, ..dunning });
+        }
+        // At rest nothing is collected; the grace begins when it goes on.
+        SubscriptionStatus::Paused
+        | SubscriptionStatus::Pending
+        | SubscriptionStatus::Trialing
+        | SubscriptionStatus::Expired => {}
+    }
+    Ok(Decision { at: now, next, cause: Cause::PaymentFailed, effects: vec![Effect::Notify(Notice::PaymentFailed)] })
+}
+
+/// What is open is tried again. Tries that were missed meanwhile count as this one.
+pub(super) fn retry(state: &State, number: u32, at: Timestamp) -> Decision {
+    let dunning = state.dunning.map(|dunning| Dunning { tried: number, in_flight: true, ..dunning });
+    let next = State { dunning, ..state.clone() };
+    Decision { at, next, cause: Cause::PaymentRetried, effects: vec![Effect::Retry(number)] }
+}
