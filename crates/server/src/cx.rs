@@ -8,6 +8,7 @@ use domain::permission::{Permission, Role, Scope};
 use domain::time::Timestamp;
 use store::db::Db;
 use store::gate::Gate;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -57,6 +58,8 @@ pub struct App {
     pub master: MasterKey,
     /// Open live connections.
     pub live: Hub,
+    /// Says that a use has passed a threshold.
+    pub crossed: Notify,
     /// Work that must end before the process does.
     pub tasks: TaskTracker,
     /// Says that the process is to end.

@@ -28,6 +28,7 @@ pub mod mail;
 pub mod mail_account;
 pub mod member;
 pub mod model_price;
+pub mod notice;
 pub mod pack;
 mod patience;
 pub mod plan;

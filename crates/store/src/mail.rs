@@ -206,9 +206,9 @@ pub async fn conclude(tx: &mut Tx, tenant: &TenantId, (id, fence): (&str, i64), 
     Ok(rows == 1)
 }
 
-/// Puts a mail that was not sent into the queue again, as new.
+/// Puts a mail that was not sent, and is not being sent, into the queue again, as new.
 pub async fn requeue(tx: &mut Tx, tenant: &TenantId, id: &str, now: Timestamp) -> Result<bool> {
-    let rows = sql!("UPDATE email SET state = 'queued', attempts = 0, next_at = $3, leased_until = NULL, fence = fence + 1, last_error = NULL WHERE tenant_id = $1 AND email_id = $2 AND state IN ('kept', 'bounced', 'dead', 'queued')")
+    let rows = sql!("UPDATE email SET state = 'queued', attempts = 0, next_at = $3, leased_until = NULL, fence = fence + 1, last_error = NULL WHERE tenant_id = $1 AND email_id = $2 AND (state IN ('kept', 'bounced', 'dead') OR state = 'queued' AND (leased_until IS NULL OR leased_until <= $3))")
         .bind(tenant)
         .bind(id)
         .bind(now)

@@ -109,6 +109,21 @@ pub async fn prove_again(cx: &Cx) -> Result<bool> {
     Ok(true)
 }
 
+/// Refuses somebody whose address is not proven, unless the tenant lets them buy all the same. Keys and tokens of the
+/// integrator's are not people.
+pub async fn must_be_proven(cx: &Cx) -> Result<()> {
+    let Actor::User { user, .. } = &cx.actor else { return Ok(()) };
+    if cx.tenant.settings().allow_unverified {
+        return Ok(());
+    }
+    let row = store::user::find(&cx.app.db, cx.tenant.id(), user).await?;
+    if row.is_some_and(|row| row.verified) {
+        return Ok(());
+    }
+    let detail = "Open the link in the mail that came when you registered, or have it sent again, and then buy.";
+    Err(Error::new(Code::AddressUnproven, detail))
+}
+
 /// Keeps a request for a new password. It is answered by a job, so that this takes the same time and says the same
 /// whether or not anybody has the address.
 pub async fn forgot(cx: &Cx, email: &str) -> Result<()> {

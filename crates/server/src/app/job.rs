@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::{audit, credential, import, mail, provider, summary, tenant, usage};
+use super::{audit, credential, import, mail, notice, provider, summary, tenant, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -59,6 +59,8 @@ enum Job {
     SyncPrice,
     /// Send mails that are due, and answer who asked for a new password.
     SendMail,
+    /// Tell of thresholds that were passed on a node that could not tell.
+    TellCrossings,
 }
 
 impl Job {
@@ -73,6 +75,7 @@ impl Job {
         Self::FindUnsyncedPrices,
         Self::SyncPrice,
         Self::SendMail,
+        Self::TellCrossings,
     ];
 
     const fn name(self) -> &'static str {
@@ -87,13 +90,14 @@ impl Job {
             Self::FindUnsyncedPrices => "find_unsynced_prices",
             Self::SyncPrice => provider::SYNC,
             Self::SendMail => "send_mail",
+            Self::TellCrossings => "tell_crossings",
         }
     }
 
     /// Seconds from one run to the next; none for a job that is done once.
     const fn every_seconds(self) -> Option<i64> {
         match self {
-            Self::ExpireReservations => Some(5),
+            Self::ExpireReservations | Self::TellCrossings => Some(5),
             Self::FollowCounters | Self::Import | Self::SealAudit => Some(2),
             Self::RollRevenue => Some(15),
             Self::Summarize | Self::SendMail => Some(1),
@@ -165,6 +169,7 @@ async fn perform(app: &Arc<App>, job: Job, row: &JobRow, now: Timestamp) -> Resu
         Job::SealAudit => audit::chain::seal(app, now).await?,
         Job::FindUnsyncedPrices => find_unsynced_prices(app).await?,
         Job::SendMail => mail::deliver::begin(app, now).await?,
+        Job::TellCrossings => notice::follow(app).await?,
         Job::SyncPrice => {
             let cx = of_tenant(app, row).await?;
             if cx.tenant.row.suspended {
@@ -227,6 +232,7 @@ async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
     }
     mail::drop_old(app, now).await?;
     credential::drop_old(app, now).await?;
+    notice::drop_old(app, now).await?;
     let mut tx = app.db.begin().await?;
     store::usage::drop_old_batches(&mut tx, now.plus_seconds(-BATCHES_KEPT_SECONDS)).await?;
     store::usage::drop_expired(&mut tx, now, now.plus_seconds(-KEYS_KEPT_SECONDS)).await?;

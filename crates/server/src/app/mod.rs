@@ -36,6 +36,7 @@ pub mod mail;
 pub mod manage;
 pub mod member;
 pub mod model_price;
+pub mod notice;
 pub mod operator;
 pub mod pack;
 pub mod password;

@@ -1,13 +1,11 @@
-//! The outbox, how the tenant sends, and who gets what.
-
-use std::collections::BTreeMap;
+//! The outbox, and how the tenant sends.
 
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::mail::{EmailRow, Filter};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::{Authed, CustomersRead, SettingsWrite, SignedIn};
+use super::auth::{Authed, CustomersRead, SettingsWrite};
 use super::body::{Body, given};
 use super::etag::{IfMatch, Tagged};
 use super::list::{List, ListQuery, Page};
@@ -15,9 +13,7 @@ use super::params::Path;
 use super::problem::{Failed, Problem};
 use super::wire::Json;
 use crate::app::mail::account::{self, Edit, View};
-use crate::app::mail::kind::{Category, Kind};
 use crate::app::mail::outbox::{self, Whole};
-use crate::app::mail::preference;
 use crate::app::patch::Patch;
 
 /// Where a mail stands.
@@ -346,61 +342,4 @@ pub struct EmailTested {
 pub async fn test_settings(cx: Authed<SettingsWrite>) -> Result<Json<EmailTested>, Failed> {
     let account::Tested { works, detail, milliseconds } = account::test(&cx).await?;
     Ok(Json(EmailTested { works, detail, milliseconds }))
-}
-
-/// Whether somebody gets mails of a kind.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EmailPreference {
-    #[schema(value_type = super::names::EmailKindName, example = "monthly_report")]
-    kind: &'static str,
-    #[schema(value_type = super::names::EmailCategoryName, example = "optional")]
-    category: &'static str,
-    /// Whether mails of this kind come.
-    on: bool,
-    /// What is about money or security cannot be switched off.
-    can_switch_off: bool,
-}
-
-/// What somebody gets.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EmailPreferences {
-    data: Vec<EmailPreference>,
-    /// Always null: they are all on one page.
-    #[schema(required, example = json!(null))]
-    next_cursor: Option<String>,
-}
-
-fn preferences(rows: Vec<(Kind, bool)>) -> Json<EmailPreferences> {
-    let preference = |(kind, on): (Kind, bool)| EmailPreference {
-        kind: kind.name(),
-        category: kind.category().name(),
-        on,
-        can_switch_off: kind.category() == Category::Optional,
-    };
-    Json(EmailPreferences { data: rows.into_iter().map(preference).collect(), next_cursor: None })
-}
-
-/// Read which mails the own address gets.
-#[utoipa::path(get, path = "/api/me/email-preferences", operation_id = "getEmailPreferences", tag = "auth",
-    responses((status = 200, body = EmailPreferences), (status = 401, body = Problem), (status = 403, body = Problem)))]
-pub async fn own_preferences(cx: Authed<SignedIn>) -> Result<Json<EmailPreferences>, Failed> {
-    Ok(preferences(preference::list(&cx).await?))
-}
-
-/// Which kinds are switched on or off.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(transparent)]
-pub struct EmailPreferencesPatch(BTreeMap<String, bool>);
-
-/// Switch kinds of mail on or off for the own address; kinds that are not named stay as they are.
-#[utoipa::path(patch, path = "/api/me/email-preferences", operation_id = "updateEmailPreferences", tag = "auth", request_body = EmailPreferencesPatch,
-    responses((status = 200, body = EmailPreferences), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
-pub async fn update_preferences(
-    cx: Authed<SignedIn>,
-    Body(body): Body<EmailPreferencesPatch>,
-) -> Result<Json<EmailPreferences>, Failed> {
-    let wanted: Vec<_> = body.0.into_iter().collect();
-    Ok(preferences(preference::edit(&cx, &wanted).await?))
 }

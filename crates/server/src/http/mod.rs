@@ -35,6 +35,7 @@ mod manage;
 mod member;
 mod model_price;
 mod names;
+mod notice;
 mod operator;
 mod pack;
 mod page;
@@ -94,7 +95,10 @@ fn product() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(credential::reset))
         .routes(routes!(credential::verify))
         .routes(routes!(credential::prove_again))
-        .routes(routes!(email::own_preferences, email::update_preferences))
+        .routes(routes!(notice::own_preferences, notice::update_preferences))
+        .routes(routes!(notice::list))
+        .routes(routes!(notice::read_all))
+        .routes(routes!(notice::read))
         .routes(routes!(session::me))
         .routes(routes!(usage::consume))
         .routes(routes!(usage::check))

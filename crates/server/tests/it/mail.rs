@@ -89,6 +89,32 @@ fn a_registration_is_proven_by_a_link_that_comes_over_starttls() {
 }
 
 #[test]
+fn who_has_not_proven_the_address_signs_in_and_does_not_buy() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        register(&server, "halisoft", ANN, "Ann").await;
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let ann = server.post("/api/auth/login", "", json!({ "email": ANN, "password": PASSWORD })).await;
+        let ann = ann.text_at("/accessToken");
+        let order = json!({ "plan": "starter", "interval": "month", "provider": "sandbox" });
+        let buy = async || server.post("/api/checkout", &ann, order.clone()).await;
+        buy().await.assert_problem(403, "address-unproven");
+        let allow = async |on: bool| {
+            server.patch("/api/admin/settings", &admin, json!({ "allowUnverified": on })).await.assert_ok(200);
+        };
+        allow(true).await;
+        buy().await.assert_ok(201);
+        allow(false).await;
+        buy().await.assert_problem(403, "address-unproven");
+        let id = outbox(&server, &admin, ANN, "kept").await[0]["id"].as_str().expect("an id").to_owned();
+        let whole = server.get(&format!("/api/admin/emails/{id}"), &admin).await.text_at("/text");
+        let token = whole.split_once("/verify?token=").expect("a link").1.split_whitespace().next().expect("a token");
+        server.post("/api/auth/verify", "", json!({ "token": token })).await.assert_ok(204);
+        buy().await.assert_ok(201);
+    });
+}
+
+#[test]
 fn a_forgotten_password_is_chosen_anew_through_the_mails_link() {
     on_both(async |database: Database| {
         let sink = Sink::open();

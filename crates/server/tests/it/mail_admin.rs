@@ -208,7 +208,7 @@ fn mail_speaks_the_tenants_language_and_wears_its_brand() {
 }
 
 async fn preferences(server: &Server, token: &str, wanted: Value) -> Answer {
-    server.patch("/api/me/email-preferences", token, wanted).await
+    server.patch("/api/me/notification-preferences", token, wanted).await
 }
 
 #[test]
@@ -224,33 +224,35 @@ fn one_click_ends_what_may_be_ended_and_nothing_else() {
         let login = json!({ "email": ANN, "password": PASSWORD });
         let token = server.post("/api/auth/login", "", login).await.text_at("/accessToken");
         let on = async |kind: &str| {
-            let read = server.get("/api/me/email-preferences", &token).await;
+            let read = server.get("/api/me/notification-preferences", &token).await;
             read.body["data"].as_array().expect("kinds").iter().find(|row| row["kind"] == kind).expect("a kind").clone()
         };
         // Programs open links to look at them: that ends nothing.
         let page = server.http.get(&url).send().await.expect("a page").text().await.expect("text");
         assert!(page.contains("Stop these e-mails") && page.contains(ANN), "{page}");
-        assert_eq!(json!([on("welcome").await["on"], on("welcome").await["canSwitchOff"]]), json!([true, true]));
+        assert_eq!(json!([on("welcome").await["email"], on("welcome").await["canSwitchOff"]]), json!([true, true]));
         let click = async |url: &str| {
             let request = server.http.post(url).body("List-Unsubscribe=One-Click");
             let request = request.header("content-type", "application/x-www-form-urlencoded");
             request.send().await.expect("an answer").status().as_u16()
         };
         assert_eq!([click(&url).await, click(&url).await], [200, 200], "a second click is no error");
-        assert_eq!(on("welcome").await["on"], false);
+        assert_eq!(on("welcome").await["email"], false);
         let other = url.replace("token=ten_", "token=ten_0");
         for forged in [format!("{url}x"), other, url.replace("v1.", "v2."), format!("{}/unsubscribe", server.url)] {
             assert_eq!(click(&forged).await, 403, "{forged}");
         }
         for kind in ["receipt", "reset_password"] {
             assert_eq!(on(kind).await["canSwitchOff"], false);
-            preferences(&server, &token, json!({ kind: false })).await.assert_field(&format!("/{kind}"));
+            preferences(&server, &token, json!({ kind: { "email": false } })).await.assert_field(&format!("/{kind}"));
         }
-        preferences(&server, &token, json!({ "nothing": false })).await.assert_field("/nothing");
-        preferences(&server, &token, json!({ "welcome": true, "monthly_report": false })).await.assert_ok(200);
-        assert_eq!(json!([on("welcome").await["on"], on("monthly_report").await["on"]]), json!([true, false]));
+        preferences(&server, &token, json!({ "nothing": { "email": false } })).await.assert_field("/nothing");
+        preferences(&server, &token, json!({ "welcome": { "email": true }, "monthly_report": { "email": false } }))
+            .await
+            .assert_ok(200);
+        assert_eq!(json!([on("welcome").await["email"], on("monthly_report").await["email"]]), json!([true, false]));
         // Who does not want a kind of mail gets none.
         let near = server.sign_in("near@halisoft.example").await;
-        preferences(&server, &near, json!({ "welcome": false })).await.assert_ok(200);
+        preferences(&server, &near, json!({ "welcome": { "email": false } })).await.assert_ok(200);
     });
 }

@@ -35,6 +35,7 @@ mod mail_admin;
 mod member;
 mod model_price;
 mod nodes;
+mod notice;
 mod openapi;
 mod operate;
 mod operator;

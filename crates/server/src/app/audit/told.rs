@@ -54,7 +54,9 @@ fn what(action: &str) -> Option<(Kind, Audience)> {
         "tenant" => Kind::Tenant,
         // Each transition of a subscription tells of itself; who looks as a user does changes nothing. What a person does
         // to their own account is theirs, and the outbox moves by itself all the time.
-        "subscription" | "user" | "password" | "address" | "email" | "email_preference" => return None,
+        "subscription" | "user" | "password" | "address" | "email" | "email_preference" | "inbox_preference" => {
+            return None;
+        }
         _ => {
             debug_assert!(false, "{action}: say in app/audit/told.rs who hears of it");
             return None;

@@ -305,6 +305,7 @@ async fn record(cx: &Cx, lines: &[&str]) -> Result<()> {
             let action = Action {
                 items: vec![(feature.clone(), *amount)],
                 idempotency: Some(idempotency::internal(&format!("import/{name}/{feature}"))),
+                quiet: true,
                 ..Action::default()
             };
             let prepare = |cx: &Cx, account: &customer::Account| {

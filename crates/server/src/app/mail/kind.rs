@@ -130,6 +130,11 @@ impl Kind {
         matches!(self, Self::VerifyAddress | Self::ResetPassword | Self::Invitation)
     }
 
+    /// Whether it stands in the inbox as well.
+    pub const fn is_in_inbox(self) -> bool {
+        matches!(self, Self::QuotaWarning | Self::QuotaReached)
+    }
+
     /// Whether it is written to somebody who may never have asked for it: such a mail carries no words of whoever
     /// caused it, or anybody could send theirs to anybody.
     pub const fn is_to_strangers(self) -> bool {
@@ -151,6 +156,8 @@ pub struct Link {
 pub struct QuotaNews {
     /// The feature, as people read it.
     pub feature: String,
+    /// What one of it is.
+    pub unit: Option<String>,
     /// What is used.
     pub used: i64,
     /// Of how much.
@@ -266,6 +273,7 @@ impl Data {
         let plan = || "Professional".to_owned();
         let quota = |used| QuotaNews {
             feature: "Invoice OCR & Analysis".to_owned(),
+            unit: None,
             used,
             limit: 100,
             percentage: used,

@@ -104,7 +104,7 @@ pub async fn retry(cx: &Cx, id: &str) -> Result<Whole> {
         return Err(Error::new(Code::InUse, detail));
     }
     if !store::mail::requeue(&mut tx, tenant, id, cx.now).await? {
-        return Err(Error::new(Code::InUse, "It was sent already; a mail is sent once."));
+        return Err(Error::new(Code::InUse, "It was sent already, or is being sent; a mail is sent once."));
     }
     let change = audit::Change {
         action: "email.retried",

@@ -3,6 +3,7 @@
 use domain::id::TenantId;
 use serde_json::json;
 use store::db::Tx;
+use store::user::UserRow;
 
 use super::account;
 use super::kind::{Category, Kind};
@@ -62,38 +63,70 @@ pub async fn unsubscribe(cx: &Cx, token: &str) -> Result<Unsubscription> {
     Ok(wanted)
 }
 
-/// What somebody gets.
-pub type Preferences = Vec<(Kind, bool)>;
+/// In which ways somebody is told of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preference {
+    /// The kind.
+    pub kind: Kind,
+    /// Whether mails come.
+    pub email: bool,
+    /// Whether it comes into the inbox; none for what has no place there.
+    pub app: Option<bool>,
+}
 
-async fn own_address(app: &App, cx: &Cx) -> Result<String> {
-    let nobody = || Error::new(Code::Forbidden, "Only a person who signed in gets mails.");
+/// What is to change about a kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish {
+    /// Whether mails come.
+    pub email: Option<bool>,
+    /// Whether it comes into the inbox.
+    pub app: Option<bool>,
+}
+
+async fn own_row(app: &App, cx: &Cx) -> Result<UserRow> {
+    let nobody = || Error::new(Code::Forbidden, "Only a person who signed in is told of anything.");
     let (Actor::User { user, .. } | Actor::Viewer { user, .. }) = &cx.actor else { return Err(nobody()) };
-    let user = store::user::find(&app.db, cx.tenant.id(), user).await?.ok_or_else(nobody)?;
-    Ok(user.email)
+    store::user::find(&app.db, cx.tenant.id(), user).await?.ok_or_else(nobody)
 }
 
-/// Which mails the caller gets.
-pub async fn list(cx: &Cx) -> Result<Preferences> {
-    let address = own_address(&cx.app, cx).await?;
-    let refused = store::mail::refused(&cx.app.db, cx.tenant.id(), &address).await?;
-    Ok(Kind::ALL.into_iter().map(|kind| (kind, !refused.iter().any(|name| name == kind.name()))).collect())
+/// What the caller is told, and in which ways.
+pub async fn list(cx: &Cx) -> Result<Vec<Preference>> {
+    let user = own_row(&cx.app, cx).await?;
+    let mails = store::mail::refused(&cx.app.db, cx.tenant.id(), &user.email).await?;
+    let inbox = store::notice::refused(&cx.app.db, cx.tenant.id(), &user.user_id).await?;
+    let wanted = |refused: &[String], kind: Kind| !refused.iter().any(|name| name == kind.name());
+    let preference = |kind: Kind| Preference {
+        kind,
+        email: wanted(&mails, kind),
+        app: kind.is_in_inbox().then(|| wanted(&inbox, kind)),
+    };
+    Ok(Kind::ALL.into_iter().map(preference).collect())
 }
 
-/// Changes which mails the caller gets; kinds that are not named stay as they are.
-pub async fn edit(cx: &Cx, wanted: &[(String, bool)]) -> Result<Preferences> {
-    let address = own_address(&cx.app, cx).await?;
+/// Changes in which ways the caller is told; what is not named stays as it is.
+pub async fn edit(cx: &Cx, wanted: &[(String, Wish)]) -> Result<Vec<Preference>> {
+    let user = own_row(&cx.app, cx).await?;
     let mut tx = cx.app.db.begin().await?;
-    for (name, on) in wanted {
-        let pointer = || format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    for (name, wish) in wanted {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
         let kind = Kind::parse(name).ok_or_else(|| {
             let optional = Kind::ALL.into_iter().filter(|kind| kind.category() == Category::Optional);
             let known: Vec<_> = optional.map(Kind::name).collect();
-            Error::field(pointer(), format!("leave it out; known here: {}", known.join(", ")))
+            Error::field(&pointer, format!("leave it out; known here: {}", known.join(", ")))
         })?;
-        if kind.category() != Category::Optional && !on {
-            return Err(Error::field(pointer(), "mails about money and security cannot be switched off"));
+        let off = wish.email == Some(false) || wish.app == Some(false);
+        if kind.category() != Category::Optional && off {
+            return Err(Error::field(&pointer, "what is about money and security cannot be switched off"));
         }
-        set(&mut tx, cx, (&address, kind), *on).await?;
+        if wish.app.is_some() && !kind.is_in_inbox() {
+            return Err(Error::field(format!("{pointer}/app"), "leave it out: this comes by mail alone"));
+        }
+        if let Some(on) = wish.email {
+            set(&mut tx, cx, (&user.email, kind), on).await?;
+        }
+        if let Some(on) = wish.app {
+            set_in_inbox(&mut tx, cx, (&user.user_id, kind), on).await?;
+        }
     }
     tx.commit().await?;
     list(cx).await
@@ -106,15 +139,26 @@ async fn set(tx: &mut Tx, cx: &Cx, (address, kind): (&str, Kind), on: bool) -> R
     } else {
         store::mail::refuse(tx, tenant, (address, kind.name()), cx.now).await?
     };
-    if changed {
-        // The address is not kept here, since nothing is ever taken out of the audit trail.
-        let change = audit::Change {
-            action: "email_preference.updated",
-            target: kind.name(),
-            before: Some(json!({ "on": !on })),
-            after: Some(json!({ "on": on })),
-        };
-        audit::write(tx, cx, change).await?;
-    }
-    Ok(())
+    if changed { note(tx, cx, ("email_preference.updated", kind), on).await } else { Ok(()) }
+}
+
+async fn set_in_inbox(tx: &mut Tx, cx: &Cx, (user, kind): (&str, Kind), on: bool) -> Result<()> {
+    let tenant = cx.tenant.id();
+    let changed = if on {
+        store::notice::want(tx, tenant, (user, kind.name())).await?
+    } else {
+        store::notice::refuse(tx, tenant, (user, kind.name()), cx.now).await?
+    };
+    if changed { note(tx, cx, ("inbox_preference.updated", kind), on).await } else { Ok(()) }
+}
+
+/// The address is not kept here, since nothing is ever taken out of the audit trail.
+async fn note(tx: &mut Tx, cx: &Cx, (action, kind): (&'static str, Kind), on: bool) -> Result<()> {
+    let change = audit::Change {
+        action,
+        target: kind.name(),
+        before: Some(json!({ "on": !on })),
+        after: Some(json!({ "on": on })),
+    };
+    audit::write(tx, cx, change).await
 }

@@ -101,8 +101,9 @@ fn own(data: &Data, words: &Words) -> Value {
 
 fn quota(news: &QuotaNews, words: &Words) -> Value {
     let remaining = news.limit.saturating_sub(news.used).max(0);
-    json!({ "feature": news.feature, "used": words.number(news.used), "limit": words.number(news.limit),
-        "remaining": words.number(remaining), "percentage": news.percentage.to_string(),
+    let amount = |units| words.amount(units, news.unit.as_deref());
+    json!({ "feature": news.feature, "used": amount(news.used), "limit": amount(news.limit),
+        "remaining": amount(remaining), "percentage": news.percentage.to_string(),
         "resetDate": news.resets_at.map(|at| words.date(at)).unwrap_or_default() })
 }
 

@@ -8,6 +8,9 @@ use domain::time::{Timestamp, Zone};
 /// Languages that come with the product.
 pub const SHIPPED: [&str; 2] = ["en", "de"];
 
+/// SPEC §1: a plan says MB.
+const BYTES_OF_MB: i64 = 1_000_000;
+
 const MONTHS_EN: [&str; 12] = [
     "January",
     "February",
@@ -90,6 +93,14 @@ impl Words {
     /// A whole number.
     pub fn number(&self, number: i64) -> String {
         grouped(&number.to_string(), if self.german { '.' } else { ',' })
+    }
+
+    /// So much of a feature: bytes in megabytes, as plans say them.
+    pub fn amount(&self, units: i64, unit: Option<&str>) -> String {
+        match unit {
+            Some("bytes") => format!("{} MB", self.number(units.div_euclid(BYTES_OF_MB))),
+            Some(_) | None => self.number(units),
+        }
     }
 
     /// An amount with its currency's code.
@@ -182,6 +193,8 @@ mod tests {
             (en.number(1_234_567), de.number(-12_345), en.number(123)),
             ("1,234,567".into(), "-12.345".into(), "123".into())
         );
+        assert_eq!(en.amount(4_999_999_999, Some("bytes")), "4,999 MB");
+        assert_eq!(de.amount(5_000, Some("prompts")), "5.000");
         assert_eq!(en.money(money(123_456, "USD")), "USD 1,234.56");
         assert_eq!(de.money(money(-123_456, "EUR")), "-1.234,56 EUR");
         assert_eq!(de.money(money(1_000, "JPY")), "1.000 JPY");
