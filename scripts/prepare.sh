@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, or says which to install where it may not.
-#   scripts/prepare.sh postgresql chromium fonts wrk sqlite3 …
+#   scripts/prepare.sh postgresql smtp chromium fonts wrk sqlite3 …
 set -euo pipefail
 
 packages() { # the Debian packages behind a name that are not here
   case $1 in
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || echo postgresql ;;
     chromium) [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || echo chromium ;;
+    smtp) /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || echo python3-aiosmtpd ;;
     fonts) for font in inter dejavu-core; do [ -d /usr/share/doc/fonts-$font ] || echo fonts-$font; done ;;
     *) command -v "$1" >/dev/null || echo "$1" ;;
   esac

@@ -93,6 +93,7 @@ fi
 export runner
 
 step postgres 1300 none start_postgres
+step smtp 600 none 'scripts/prepare.sh smtp'
 step browser 1300 none 'scripts/prepare.sh chromium fonts'
 step npm 600 none 'make web-installed'
 TEST_POSTGRES_URL=$(cat "$work/postgres-url" 2>/dev/null || true)

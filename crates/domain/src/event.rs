@@ -43,13 +43,15 @@ pub enum Kind {
     Key,
     /// Settings and brand.
     Settings,
+    /// Something came into a customer's inbox.
+    Notification,
     /// A tenant; for operators.
     Tenant,
 }
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Plan,
         Self::Subscription,
         Self::Customer,
@@ -67,6 +69,7 @@ impl Kind {
         Self::Member,
         Self::Key,
         Self::Settings,
+        Self::Notification,
         Self::Tenant,
     ];
 
@@ -90,6 +93,7 @@ impl Kind {
             Self::Member => "member.updated",
             Self::Key => "key.updated",
             Self::Settings => "settings.updated",
+            Self::Notification => "notification.created",
             Self::Tenant => "tenant.updated",
         }
     }
@@ -110,7 +114,9 @@ impl Kind {
             | Self::ModelPrice
             | Self::Price
             | Self::Catalog => Permission::CatalogRead,
-            Self::Subscription | Self::Customer | Self::Checkout | Self::ContactRequest => Permission::CustomersRead,
+            Self::Subscription | Self::Customer | Self::Checkout | Self::ContactRequest | Self::Notification => {
+                Permission::CustomersRead
+            }
             Self::Upstream | Self::Settings => Permission::SettingsWrite,
             Self::Import => Permission::Import,
             Self::Member => Permission::MembersWrite,
@@ -230,6 +236,7 @@ impl Event {
             | Kind::Import
             | Kind::Member
             | Kind::Key
+            | Kind::Notification
             | Kind::Tenant => false,
         }
     }

@@ -66,6 +66,18 @@ pub fn crossings(
     })
 }
 
+/// Whether a move of a level may be something to tell of, or to arm again: what the gate asks of every use, knowing
+/// nothing of what was told before.
+pub fn moves_over(kind: FeatureKind, (before, after): (i64, i64), limit: Option<i64>, thresholds: Thresholds) -> bool {
+    let Some(limit) = limit.filter(|limit| *limit > 0) else { return false };
+    let over = |percent: u16| reaches(before, limit, percent) != reaches(after, limit, percent);
+    let all = [thresholds.warning, thresholds.critical, FULL];
+    if before < after {
+        return all.into_iter().any(over);
+    }
+    kind == FeatureKind::Gauge && all.into_iter().any(|percent| over(percent.saturating_sub(REARM_POINTS)))
+}
+
 /// What stands although nobody was told: a limit was lowered, or a job was late (SPEC §5 "usage warnings that were
 /// missed").
 pub fn missed(level: i64, limit: Option<i64>, thresholds: Thresholds, told: &[Told]) -> Vec<Crossing> {
@@ -160,6 +172,19 @@ mod tests {
         let fallen = [told(80, 100, 0, true), told(90, 100, 0, false)];
         let found = crossings((10, 95), Some(100), USUAL, &fallen);
         assert_eq!(found, [Crossing { threshold: 80, limit: 100, number: 1, announced: true }]);
+    }
+
+    #[test]
+    fn a_use_that_moves_over_nothing_is_not_noted() {
+        let moves = |kind, before, after| moves_over(kind, (before, after), Some(100), USUAL);
+        let (counter, gauge) = (FeatureKind::Counter, FeatureKind::Gauge);
+        let table = [(0, 79), (80, 89), (90, 99), (100, 130), (87, 87)];
+        assert!(table.into_iter().all(|(before, after)| !moves(counter, before, after)));
+        let table = [(79, 80), (89, 90), (99, 100), (0, 200)];
+        assert!(table.into_iter().all(|(before, after)| moves(counter, before, after)));
+        assert!(!moves(counter, 90, 0) && moves(gauge, 90, 0), "what falls is of gauges alone");
+        assert!(moves(gauge, 75, 74) && !moves(gauge, 80, 75) && !moves(gauge, 74, 0));
+        assert!(!moves_over(gauge, (0, 9), None, USUAL) && !moves_over(gauge, (0, 9), Some(0), USUAL));
     }
 
     #[test]

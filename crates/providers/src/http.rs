@@ -151,7 +151,8 @@ fn place_v6(address: Ipv6Addr) -> Place {
 }
 
 impl Reach {
-    fn allows(self, address: IpAddr) -> bool {
+    /// Whether an address may be called.
+    pub(crate) fn allows(self, address: IpAddr) -> bool {
         match place(address) {
             Place::Public => self != Self::Private,
             Place::Private => self != Self::Public,
@@ -169,7 +170,8 @@ impl Reach {
         }
     }
 
-    fn wanted(self) -> &'static str {
+    /// What to do when it may not.
+    pub(crate) fn wanted(self) -> &'static str {
         match self {
             Self::Any => "use an address of the internet or of your own network",
             Self::Public => "use an address of the internet",

@@ -1,9 +1,10 @@
-//! The services outside: language models today, payment providers next.
+//! The services outside: language models, payment providers, mail servers.
 //!
 //! Owns the wire formats, time-outs, retries and failure classes of those services.
 //! Must not read configuration or the clock of the tenant, decide about quotas, or store anything.
 
 pub mod http;
 pub mod llm;
+pub mod mail;
 pub mod pay;
 pub mod remote;

@@ -1,6 +1,6 @@
 //! The running product ([`App`]) and the context of one call ([`Cx`]): who calls, in which tenant, and when.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::id::{CustomerId, KeyId, SessionId, UserId};
@@ -8,6 +8,7 @@ use domain::permission::{Permission, Role, Scope};
 use domain::time::Timestamp;
 use store::db::Db;
 use store::gate::Gate;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use crate::app::customer::Customers;
 use crate::app::decision::Decisions;
 use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
+use crate::app::mail::account::{Mailer, Platform};
 use crate::app::password::Passwords;
 use crate::app::seal::MasterKey;
 use crate::app::session::Sessions;
@@ -48,10 +50,16 @@ pub struct App {
     pub trials: Trials,
     /// Keeps explanations of refusals.
     pub decisions: Decisions,
+    /// What this process knows of sending mail.
+    pub mailer: Mailer,
+    /// Where it listens, once it does.
+    pub address: OnceLock<String>,
     /// Seals secrets.
     pub master: MasterKey,
     /// Open live connections.
     pub live: Hub,
+    /// Says that a use has passed a threshold.
+    pub crossed: Notify,
     /// Work that must end before the process does.
     pub tasks: TaskTracker,
     /// Says that the process is to end.
@@ -71,6 +79,8 @@ pub struct Options {
     pub base_domain: String,
     /// Whether cookies may be plain http's (loopback only).
     pub plain_http: bool,
+    /// The mail server of the platform, and where links lead.
+    pub mail: Platform,
     /// The call of the sandbox provider that never answers; for tests.
     pub sandbox_hangs: Option<String>,
 }

@@ -325,7 +325,7 @@ mod tests {
     }
 
     fn batch(seq: i64, changes: Vec<Change>) -> Committed {
-        Committed { node: 1, seq, changes }
+        Committed { node: 1, seq, changes, crossed: false }
     }
 
     #[tokio::test]

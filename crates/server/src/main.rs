@@ -12,6 +12,7 @@ mod http;
 mod limits;
 mod listen;
 mod live;
+mod mail_args;
 mod start;
 mod words;
 

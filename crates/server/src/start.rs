@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::time::Timestamp;
@@ -12,6 +12,7 @@ use store::feed::{Listener, Notice};
 use store::gate::{Finish, Gate};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +23,10 @@ use crate::app::component::trial::Trials;
 use crate::app::customer::Customers;
 use crate::app::fail_open::FailOpen;
 use crate::app::key::Keys;
+use crate::app::mail::account::Mailer;
 use crate::app::session::Sessions;
 use crate::app::tenant::{self, Tenants};
-use crate::app::{audit, decision, fail_open, job, password, setup};
+use crate::app::{audit, decision, fail_open, job, notice, password, setup};
 use crate::cx::{App, Cx, Options, clock, now};
 use crate::error::{Code, Error, Result};
 use crate::live::Hub;
@@ -90,7 +92,10 @@ pub async fn start(settings: &Settings) -> Result<Running> {
         sessions: Sessions::default(),
         fail_open: FailOpen::default(),
         trials: Trials::default(),
+        mailer: Mailer::default(),
+        address: OnceLock::new(),
         live: Hub::default(),
+        crossed: Notify::new(),
         stopping: CancellationToken::new(),
         options: settings.options.clone(),
         db,
@@ -138,6 +143,7 @@ impl Running {
         // From before the first connection, so that none has to be told that something may have been missed.
         let notices = store::feed::listen(&app.db).await.ok();
         app.tasks.spawn(follow_notices(app.clone(), notices));
+        app.tasks.spawn(tell_crossings(app.clone()));
         app.tasks.spawn(fail_open::record_for_ever(app.clone()));
         app.tasks.spawn(work_for_ever(app.clone()));
         app.tasks.spawn(keep_up(app.clone(), self.figures.clone()));
@@ -191,9 +197,30 @@ async fn follow_gate(app: Arc<App>) {
             heard = feed.recv() => heard,
         };
         match heard {
-            Ok(committed) => app.live.committed(&committed),
-            Err(RecvError::Lagged(_)) => app.live.lose_all(),
+            Ok(committed) => {
+                app.live.committed(&committed);
+                if committed.crossed {
+                    app.crossed.notify_one();
+                }
+            }
+            Err(RecvError::Lagged(_)) => {
+                app.live.lose_all();
+                app.crossed.notify_one();
+            }
             Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Customers are told of the thresholds that this node's batches passed, at once. What fails is told by the job.
+async fn tell_crossings(app: Arc<App>) {
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = app.crossed.notified() => {}
+        }
+        if let Err(error) = notice::follow(&app).await {
+            tracing::warn!(%error, "thresholds that were passed could not be told");
         }
     }
 }
@@ -239,7 +266,7 @@ async fn relay(app: &App, node: i64, seq: i64) -> store::error::Result<()> {
     let seen = app.live.position().get(&node).copied().unwrap_or(seq - 1);
     for batch in store::usage::batches_after(&app.db, node, seen, seq.saturating_sub(seen).max(1)).await? {
         let changes = store::usage::changes_of(&app.db, &batch).await?;
-        app.live.committed(&store::gate::Committed { node, seq: batch.seq, changes });
+        app.live.committed(&store::gate::Committed { node, seq: batch.seq, changes, crossed: false });
     }
     Ok(())
 }

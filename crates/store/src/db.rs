@@ -455,6 +455,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "operator", include_str!("../migrations/0009_operator.sql")),
     (11, "events", include_str!("../migrations/0011_events.sql")),
     (12, "provider ids", include_str!("../migrations/0012_provider_ids.sql")),
+    (13, "mail", include_str!("../migrations/0013_mail.sql")),
+    (18, "notices", include_str!("../migrations/0018_notices.sql")),
 ];
 
 type Tokens = [(&'static str, &'static str); 3];

@@ -1,5 +1,6 @@
 //! All SQL. Functions take a transaction or the database, then the tenant, and answer domain values.
 
+pub mod account_token;
 pub mod analytics;
 pub mod audit;
 pub mod catalog;
@@ -23,8 +24,11 @@ pub mod import;
 pub mod job;
 pub mod key;
 pub mod list;
+pub mod mail;
+pub mod mail_account;
 pub mod member;
 pub mod model_price;
+pub mod notice;
 pub mod pack;
 mod patience;
 pub mod plan;

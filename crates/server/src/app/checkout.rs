@@ -12,7 +12,7 @@ use store::gate::Idempotency;
 
 use super::subscription::{self, Standing, Start};
 use super::tenant::Price;
-use super::{audit, creation, price, provider};
+use super::{audit, creation, credential, price, provider};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -54,6 +54,7 @@ pub async fn begin(cx: &Cx, customer: &CustomerId, order: &Order, identity: Opti
         tx.commit().await?;
         return Ok(Bought::Active);
     }
+    credential::must_be_proven(cx).await?;
     let provider = provider::named(cx, order.provider.as_deref())?;
     let id = PriceId::stored(price.id.as_str());
     let remote_plan = provider::ensure(cx, &*provider, &id).await?;

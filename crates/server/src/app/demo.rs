@@ -212,6 +212,7 @@ async fn spread(
             let action = usage::Action {
                 customer: Some(customer.to_owned()),
                 items: vec![(feature.clone(), units)],
+                quiet: true,
                 ..usage::Action::default()
             };
             usage::consume(&cx, &action).await?;

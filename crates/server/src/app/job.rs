@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::{audit, import, provider, summary, tenant, usage};
+use super::{audit, credential, import, mail, notice, provider, summary, tenant, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -57,6 +57,10 @@ enum Job {
     FindUnsyncedPrices,
     /// Bring one price version to one provider, or end it there.
     SyncPrice,
+    /// Send mails that are due, and answer who asked for a new password.
+    SendMail,
+    /// Tell of thresholds that were passed on a node that could not tell.
+    TellCrossings,
 }
 
 impl Job {
@@ -70,6 +74,8 @@ impl Job {
         Self::SealAudit,
         Self::FindUnsyncedPrices,
         Self::SyncPrice,
+        Self::SendMail,
+        Self::TellCrossings,
     ];
 
     const fn name(self) -> &'static str {
@@ -83,16 +89,18 @@ impl Job {
             Self::SealAudit => "seal_audit",
             Self::FindUnsyncedPrices => "find_unsynced_prices",
             Self::SyncPrice => provider::SYNC,
+            Self::SendMail => "send_mail",
+            Self::TellCrossings => "tell_crossings",
         }
     }
 
     /// Seconds from one run to the next; none for a job that is done once.
     const fn every_seconds(self) -> Option<i64> {
         match self {
-            Self::ExpireReservations => Some(5),
+            Self::ExpireReservations | Self::TellCrossings => Some(5),
             Self::FollowCounters | Self::Import | Self::SealAudit => Some(2),
             Self::RollRevenue => Some(15),
-            Self::Summarize => Some(1),
+            Self::Summarize | Self::SendMail => Some(1),
             Self::DropExpired => Some(600),
             Self::FindUnsyncedPrices => Some(60),
             Self::SyncPrice => None,
@@ -162,6 +170,8 @@ async fn perform(app: &Arc<App>, job: Job, row: &JobRow, now: Timestamp) -> Resu
         Job::DropExpired => drop_expired(app, now).await?,
         Job::SealAudit => audit::chain::seal(app, now).await?,
         Job::FindUnsyncedPrices => find_unsynced_prices(app).await?,
+        Job::SendMail => mail::deliver::begin(app, now).await?,
+        Job::TellCrossings => notice::follow(app).await?,
         Job::SyncPrice => {
             let cx = of_tenant(app, row).await?;
             if cx.tenant.row.suspended {
@@ -222,6 +232,9 @@ async fn drop_expired(app: &App, now: Timestamp) -> Result<()> {
         tx.commit().await?;
         drop_events(app, tenant.id(), now).await?;
     }
+    mail::drop_old(app, now).await?;
+    credential::drop_old(app, now).await?;
+    notice::drop_old(app, now).await?;
     let mut tx = app.db.begin().await?;
     store::usage::drop_old_batches(&mut tx, now.plus_seconds(-BATCHES_KEPT_SECONDS)).await?;
     store::usage::drop_expired(&mut tx, now, now.plus_seconds(-KEYS_KEPT_SECONDS)).await?;

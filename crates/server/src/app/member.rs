@@ -10,6 +10,8 @@ use store::list::Wanted;
 use store::member::MemberRow;
 use store::user::UserRow;
 
+use super::mail::kind::{Data, Link};
+use super::mail::{self, Mail};
 use super::patch::Patch;
 use super::revision::Expected;
 use super::session::{address, one_line};
@@ -20,7 +22,7 @@ use crate::error::{Code, Error, Result};
 /// How long a link is good, in seconds: a week.
 const LINK_SECONDS: i64 = 7 * 86_400;
 /// What no password fits.
-const NO_PASSWORD: &str = "!";
+pub const NO_PASSWORD: &str = "!";
 
 /// Somebody to invite.
 pub struct Invited {
@@ -105,8 +107,14 @@ pub async fn invite(
     let members = store::member::lock_all(&mut tx, tenant).await?;
     if let Some(made) = creation::claim(&mut tx, cx, identity).await? {
         let user = UserId::stored(made);
-        let pending = members.iter().any(|row| row.user_id == user.as_str() && row.invited_until.is_some());
-        let link = if pending { Some(link(&mut tx, cx, &user).await?) } else { None };
+        let pending = members.iter().find(|row| row.user_id == user.as_str() && row.invited_until.is_some());
+        let link = match pending {
+            Some(row) => {
+                let person = (row.email.as_str(), row.name.as_deref());
+                Some(link(&mut tx, cx, &user, (person, role_of(row)?)).await?)
+            }
+            None => None,
+        };
         tx.commit().await?;
         return Ok((get(cx, &user).await?, link, true));
     }
@@ -120,14 +128,19 @@ pub async fn invite(
     check(cx, &members, (&id, from, Some(invited.role)))?;
     let user = UserId::stored(id.as_str());
     let has_password = known.as_ref().is_some_and(|known| known.password_hash != NO_PASSWORD);
-    match known {
-        Some(known) => {
-            let name = name.or(known.name);
-            store::member::update(&mut tx, tenant, &user, (name.as_deref(), invited.role.name())).await?;
-        }
-        None => insert(&mut tx, cx, (id, email, name), invited.role).await?,
+    let name = name.or_else(|| known.as_ref().and_then(|known| known.name.clone()));
+    if known.is_some() {
+        store::member::update(&mut tx, tenant, &user, (name.as_deref(), invited.role.name())).await?;
+    } else {
+        insert(&mut tx, cx, (id, email.clone(), name.clone()), invited.role).await?;
     }
-    let link = if has_password { None } else { Some(link(&mut tx, cx, &user).await?) };
+    let person = (email.as_str(), name.as_deref());
+    let link = if has_password {
+        tell(&mut tx, cx, person, Some(invited.role)).await?;
+        None
+    } else {
+        Some(link(&mut tx, cx, &user, (person, invited.role)).await?)
+    };
     let state = |role: Role| json!({ "role": role.name() });
     let change = audit::Change {
         action: "member.added",
@@ -155,12 +168,28 @@ async fn insert(tx: &mut Tx, cx: &Cx, (id, email, name): (String, String, Option
     Ok(store::user::insert(tx, cx.tenant.id(), &row, cx.now).await?)
 }
 
-/// Makes the one-time link of a member. The tenant stands in front of the secret, since the look-up needs it.
-async fn link(tx: &mut Tx, cx: &Cx, user: &UserId) -> Result<String> {
+/// Makes the one-time link of a member, and mails it. The tenant stands in front of the secret, since the look-up needs
+/// it.
+async fn link(
+    tx: &mut Tx,
+    cx: &Cx,
+    user: &UserId,
+    ((address, name), role): ((&str, Option<&str>), Role),
+) -> Result<String> {
     let secret = format!("{}.{user}.{}", cx.tenant.id(), seal::random_text()?);
-    let expires_at = cx.now.plus_seconds(LINK_SECONDS);
-    store::member::put_invitation(tx, cx.tenant.id(), user, (&seal::hash(&secret), expires_at)).await?;
-    Ok(format!("/setup?token={secret}"))
+    let until = cx.now.plus_seconds(LINK_SECONDS);
+    store::member::put_invitation(tx, cx.tenant.id(), user, (&seal::hash(&secret), until)).await?;
+    let path = format!("/setup?token={secret}");
+    let data = Data::Invitation { link: Link { secret, until }, role };
+    mail::enqueue(tx, cx, &Mail { to: address, name, language: None, data, slot: None }).await?;
+    Ok(path)
+}
+
+/// Tells a member that what they may do was changed by somebody.
+async fn tell(tx: &mut Tx, cx: &Cx, (address, name): (&str, Option<&str>), role: Option<Role>) -> Result<()> {
+    let data = Data::AccessChanged { role };
+    mail::enqueue(tx, cx, &Mail { to: address, name, language: None, data, slot: None }).await?;
+    Ok(())
 }
 
 /// Whether a token is one of a member's link; the others are of the first operator's.
@@ -209,6 +238,9 @@ pub async fn edit(cx: &Cx, user: &UserId, edit: Edit, expected: &Expected) -> Re
         return Ok(row.clone());
     }
     store::member::update(&mut tx, tenant, user, (name.as_deref(), role.name())).await?;
+    if role != from && row.invited_until.is_none() {
+        tell(&mut tx, cx, (&row.email, name.as_deref()), Some(role)).await?;
+    }
     // Names are not kept here, since nothing is ever taken out of the audit trail.
     let change = audit::Change {
         action: "member.updated",
@@ -237,6 +269,9 @@ pub async fn remove(cx: &Cx, user: &UserId, expected: &Expected) -> Result<()> {
     }
     store::member::remove_invitation(&mut tx, tenant, user).await?;
     store::member::end_sessions(&mut tx, tenant, user, cx.now).await?;
+    if row.invited_until.is_none() {
+        tell(&mut tx, cx, (&row.email, row.name.as_deref()), None).await?;
+    }
     let before = Some(json!({ "role": row.role }));
     audit::write(&mut tx, cx, audit::Change { action: "member.removed", target: user.as_str(), before, after: None })
         .await?;

@@ -7,7 +7,7 @@ use store::db::Tx;
 use store::user::{FailureRow, SessionRow, UserRow};
 
 use super::cache::Believed;
-use super::{customer, key, seal};
+use super::{credential, customer, key, seal};
 use crate::cx::{Actor, App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -64,9 +64,9 @@ pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>
     let new = customer::checked(new)?;
     admit_registration(cx).await?;
     let hash = cx.app.passwords.hash(password).await?;
-    if store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await?.is_some() {
-        // The owner of the address is told by mail once mails are sent; the caller learns nothing.
-        return Ok(());
+    if let Some(known) = store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await? {
+        // The caller learns nothing; both ways write one transaction, and take as long.
+        return credential::tell_owner(cx, &known).await;
     }
     let mut tx = cx.app.db.begin().await?;
     let row = customer::insert(&mut tx, cx, &new).await?;
@@ -84,7 +84,10 @@ pub async fn register(cx: &Cx, email: &str, password: &str, name: Option<String>
         // Registered at the same moment elsewhere: the same answer.
         Err(store::error::Error::Conflict(_)) => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(()) => Ok(tx.commit().await?),
+        Ok(()) => {
+            credential::ask_for_proof(&mut tx, cx, &user).await?;
+            Ok(tx.commit().await?)
+        }
     }
 }
 

@@ -39,6 +39,7 @@ pub struct SettingsEdit {
     pub locale: Option<String>,
     pub enforced: Option<bool>,
     pub require_if_match: Option<bool>,
+    pub allow_unverified: Option<bool>,
     pub support_email: Patch<String>,
     pub sales_email: Patch<String>,
     pub warning: Option<u16>,
@@ -157,6 +158,7 @@ async fn changed(tx: &mut Tx, cx: &Cx, before: &TenantRow, edit: SettingsEdit) -
     row.default_plan_id = edit.default_plan.try_map(sold)?.of(row.default_plan_id);
     let mut settings: Settings = serde_json::from_str(&row.settings).unwrap_or_default();
     settings.require_if_match = edit.require_if_match.unwrap_or(settings.require_if_match);
+    settings.allow_unverified = edit.allow_unverified.unwrap_or(settings.allow_unverified);
     if let Some(locale) = edit.locale {
         settings.locale = locale_of(&locale)?;
     }
@@ -196,6 +198,11 @@ fn locale_of(tag: &str) -> Result<String> {
         return Ok(tag.to_owned());
     }
     Err(Error::field("/locale", "use a language tag such as en or de-AT"))
+}
+
+/// Reads a language tag.
+pub fn language(tag: &str) -> Result<String> {
+    locale_of(tag)
 }
 
 fn email_of(pointer: &str, email: &str) -> Result<String> {

@@ -80,6 +80,8 @@ pub struct Brand {
 pub struct Settings {
     /// Whether every edit must say from which revision it was made.
     pub require_if_match: bool,
+    /// Whether people may buy before they have proven their address.
+    pub allow_unverified: bool,
     /// The language of pages and mails.
     pub locale: String,
     /// Where users write to for help.
@@ -99,6 +101,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             require_if_match: false,
+            allow_unverified: false,
             locale: "en".to_owned(),
             support_email: None,
             sales_email: None,

@@ -33,6 +33,8 @@ pub struct Action {
     pub metadata: Option<String>,
     /// What makes a retry return the first answer.
     pub idempotency: Option<Idempotency>,
+    /// Whether it brings in what was used elsewhere: nobody is told that a limit is near.
+    pub quiet: bool,
 }
 
 /// Why an operation could not even be prepared.
@@ -405,6 +407,7 @@ async fn submit_with(
                     idempotency: action.idempotency.clone(),
                     metadata: action.metadata.clone(),
                     detail: detail.map(str::to_owned),
+                    quiet: action.quiet,
                 };
                 let answer = cx.app.gate.run(operation).await?;
                 if answer != Answer::Stale {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{Storage, switch};
 use crate::app::catalog::{self, How, difference};
+use crate::app::mail::account::Platform;
 use crate::app::revision::Expected;
 use crate::app::setup;
 use crate::cx::{Cx, Options};
@@ -195,6 +196,7 @@ impl Target {
                 default_tenant: String::new(),
                 base_domain: "localhost".to_owned(),
                 plain_http: true,
+                mail: Platform::default(),
                 sandbox_hangs: None,
             },
         };

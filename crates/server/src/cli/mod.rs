@@ -12,10 +12,12 @@ use clap::{Args, Parser, Subcommand};
 use domain::permission::Role;
 use store::db::{Db, Location};
 
+use crate::app::mail::account::Platform;
 use crate::app::tenant::PLATFORM;
 use crate::app::{audit, demo, doctor, setup};
 use crate::cx::{App, Cx, Options};
 use crate::error::{Code, Error, Result};
+use crate::mail_args::MailArgs;
 use crate::start::{self, Running, Settings};
 use crate::{ceiling, http};
 
@@ -123,6 +125,8 @@ struct Serve {
     /// The address of the demo's Anthropic upstream.
     #[arg(long, env = "TOLLGATE_ANTHROPIC_BASE_URL")]
     anthropic_base_url: Option<String>,
+    #[command(flatten)]
+    mail: MailArgs,
     /// A call of the sandbox provider that never answers, such as `create_plan:after`: for tests of crashes.
     #[arg(long, env = "TOLLGATE_SANDBOX_HANGS", hide = true)]
     sandbox_hangs: Option<String>,
@@ -284,6 +288,7 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
             default_tenant: serve.default_tenant().unwrap_or("halisoft").to_owned(),
             base_domain: serve.base_domain.clone(),
             plain_http: loopback,
+            mail: serve.mail.platform()?,
             sandbox_hangs: serve.sandbox_hangs.clone(),
         },
     };
@@ -297,6 +302,13 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
         .await
         .map_err(|e| Error::new(Code::Internal, format!("cannot serve on {}: {e}", serve.listen)))?;
     let address = listener.local_addr().map_err(Error::internal)?;
+    // Jobs that write links begin after this.
+    let _first = running.app().address.set(format!("http://{address}"));
+    if !loopback && serve.mail.public_url.is_none() {
+        tracing::warn!(
+            "links in mails begin with http://{address}: set TOLLGATE_PUBLIC_URL to where browsers reach this"
+        );
+    }
     if let Some(path) = running.setup_link().await? {
         println!("make the first operator: http://{address}{path}");
     }
@@ -444,6 +456,7 @@ async fn opened(
         default_tenant: tenant.to_owned(),
         base_domain: base_domain.to_owned(),
         plain_http: true,
+        mail: Platform::default(),
         sandbox_hangs: None,
     };
     let settings = Settings { location: storage.location()?, data: storage.data.clone(), master_key, options };

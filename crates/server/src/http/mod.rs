@@ -10,6 +10,7 @@ mod checkout;
 mod component;
 mod contact;
 mod coupon;
+mod credential;
 mod customer;
 mod decimal;
 mod decision;
@@ -17,6 +18,8 @@ mod directory;
 mod docs;
 mod dossier;
 mod edge;
+mod email;
+mod email_template;
 mod etag;
 mod export;
 mod feature;
@@ -32,6 +35,7 @@ mod manage;
 mod member;
 mod model_price;
 mod names;
+mod notice;
 mod operator;
 mod pack;
 mod page;
@@ -87,6 +91,14 @@ fn product() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(session::refresh))
         .routes(routes!(session::logout))
         .routes(routes!(session::set_up))
+        .routes(routes!(credential::forgot))
+        .routes(routes!(credential::reset))
+        .routes(routes!(credential::verify))
+        .routes(routes!(credential::prove_again))
+        .routes(routes!(notice::own_preferences, notice::update_preferences))
+        .routes(routes!(notice::list))
+        .routes(routes!(notice::read_all))
+        .routes(routes!(notice::read))
         .routes(routes!(session::me))
         .routes(routes!(usage::consume))
         .routes(routes!(usage::check))
@@ -188,6 +200,15 @@ fn tenant() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(member::get, member::update, member::remove))
         .routes(routes!(setting::settings, setting::update_settings))
         .routes(routes!(setting::branding, setting::update_branding))
+        .routes(routes!(email::list))
+        .routes(routes!(email::get))
+        .routes(routes!(email::retry))
+        .routes(routes!(email::settings, email::update_settings))
+        .routes(routes!(email::test_settings))
+        .routes(routes!(email_template::list))
+        .routes(routes!(email_template::get, email_template::put, email_template::reset))
+        .routes(routes!(email_template::preview))
+        .routes(routes!(email_template::test))
         .routes(routes!(contact::create))
         .routes(routes!(contact::list))
         .routes(routes!(contact::get, contact::update))
@@ -234,6 +255,10 @@ fn router(app: Arc<App>, figures: PrometheusHandle) -> Router {
         .route("/api/docs", get(docs::page))
         .route("/problems/{code}", get(docs::problem))
         .route("/sandbox/checkout/{token}", get(sandbox::page).post(sandbox::answer))
+        .route("/forgot", get(credential::forgot_page).post(credential::forgot_form))
+        .route("/reset", get(credential::reset_page).post(credential::reset_form))
+        .route("/verify", get(credential::verify_page).post(credential::verify_form))
+        .route("/unsubscribe", get(credential::unsubscribe_page).post(credential::unsubscribe))
         .route("/assets/{*path}", get(page::asset))
         .route("/robots.txt", get(page::robots))
         .method_not_allowed_fallback(|| async {

@@ -189,3 +189,33 @@ pub enum DatabaseKindName {
     #[schema(rename = "PostgreSQL")]
     Postgres,
 }
+
+/// A kind of mail.
+#[derive(ToSchema)]
+#[schema(as = EmailKind, rename_all = "snake_case")]
+pub enum EmailKindName {
+    Welcome,
+    VerifyAddress,
+    ResetPassword,
+    Invitation,
+    PasswordChanged,
+    AddressKnown,
+    AccessChanged,
+    QuotaWarning,
+    QuotaReached,
+    MonthlyReport,
+    Receipt,
+    PaymentFailed,
+    PlanChanged,
+    PriceChange,
+    Canceled,
+}
+
+/// Who may do without a mail.
+#[derive(ToSchema)]
+#[schema(as = EmailCategory, rename_all = "snake_case")]
+pub enum EmailCategoryName {
+    Security,
+    Money,
+    Optional,
+}

@@ -79,6 +79,8 @@ pub struct SettingsBody {
     enforcement: Enforcement,
     /// Whether every edit must carry `If-Match`.
     require_if_match: bool,
+    /// Whether people may buy before they have proven their address.
+    allow_unverified: bool,
     #[schema(required, example = "help@halisoft.example")]
     support_email: Option<String>,
     #[schema(required, example = "sales@halisoft.example")]
@@ -100,6 +102,7 @@ impl SettingsBody {
             locale: settings.locale,
             enforcement: if row.enforced { Enforcement::On } else { Enforcement::Off },
             require_if_match: settings.require_if_match,
+            allow_unverified: settings.allow_unverified,
             support_email: settings.support_email,
             sales_email: settings.sales_email,
             thresholds: SettingsThresholds {
@@ -127,6 +130,7 @@ pub struct SettingsPatch {
     locale: Option<String>,
     enforcement: Option<Enforcement>,
     require_if_match: Option<bool>,
+    allow_unverified: Option<bool>,
     /// Null takes it away.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "help@halisoft.example")]
@@ -245,6 +249,7 @@ pub async fn update_settings(
         locale: body.locale,
         enforced: body.enforcement.map(|enforcement| enforcement == Enforcement::On),
         require_if_match: body.require_if_match,
+        allow_unverified: body.allow_unverified,
         support_email: body.support_email,
         sales_email: body.sales_email,
         warning,

@@ -215,7 +215,7 @@ fn action(
         return Err(Error::field("/metadata", format!("use at most {METADATA_BYTES_MAX} bytes")));
     }
     let items = items.iter().map(|item| (item.feature.clone(), item.amount)).collect();
-    Ok(Action { customer, items, metadata, idempotency })
+    Ok(Action { customer, items, metadata, idempotency, quiet: false })
 }
 
 /// Use features: all items of the action, or none. Durable before it is answered.

@@ -249,7 +249,7 @@ fn every_route_refuses_whom_the_table_does_not_name_and_nobody_else() {
 }
 
 /// Where ids of a kind are, by the prefix of the example in the document; and names that people chose.
-const IDS: [(&str, &str); 8] = [
+const IDS: [(&str, &str); 9] = [
     ("key_", "SELECT key_id FROM api_key WHERE $"),
     ("aud_", "SELECT audit_id FROM audit_entry WHERE $"),
     ("usr_", "SELECT user_id FROM user_account WHERE role <> 'user' AND $"),
@@ -257,6 +257,7 @@ const IDS: [(&str, &str); 8] = [
     ("evt_", "SELECT event_id FROM usage_event WHERE $"),
     ("dec_", "SELECT decision_id FROM decision WHERE $"),
     ("con_", "SELECT contact_id FROM contact_request WHERE $"),
+    ("eml_", "SELECT email_id FROM email WHERE $"),
     ("sub_", "SELECT subscription_id FROM subscription WHERE $"),
 ];
 
@@ -272,6 +273,8 @@ fn foreign(ids: &BTreeMap<&str, String>, parameter: &str, example: &str) -> (Str
             "upstream" | "name" => ("studio_only".to_owned(), "nothing".to_owned()),
             "code" => ("SPRING20".to_owned(), "NOTHING".to_owned()),
             "provider" => ("sandbox".to_owned(), "nothing".to_owned()),
+            "kind" => ("no_kind".to_owned(), "nothing".to_owned()),
+            "language" => ("en".to_owned(), "de".to_owned()),
             "price" => ("pri_00000000000000000000000001".to_owned(), "pri_00000000000000000000000000".to_owned()),
             "id" => (ids["cus_"].clone(), "cus_00000000000000000000000000".to_owned()),
             other => panic!("tell this test what `{other}` (such as {example}) is of another tenant"),
@@ -298,6 +301,7 @@ fn another_tenants_ids_answer_like_absent_ones_on_every_route() {
         let request = server.request(Method::POST, "/api/contact-sales", "").header("x-tenant", "studio");
         let message = json!({ "name": "Ann", "email": "ann@example.com", "message": "Hello" });
         server.send(request.json(&message)).await.assert_ok(201);
+        super::mail::register(&server, "studio", "ann@example.com", "Ann").await;
         let upstream = json!({ "name": "studio_only", "kind": "demo" });
         server.post("/api/admin/upstreams", &studio, upstream).await.assert_ok(201);
         let coupon = json!({ "code": "SPRING20", "name": "Spring", "percentOff": 20, "duration": "once" });

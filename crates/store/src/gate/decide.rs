@@ -67,6 +67,21 @@ pub(super) fn keys(command: &Command) -> Vec<CounterKey> {
     keys
 }
 
+/// What a command is about, with what its customer may use of it.
+pub(super) fn items(command: &Command) -> &[Item] {
+    match command {
+        Command::Read(_) | Command::Expire(_) => &[],
+        Command::Check(items)
+        | Command::Consume(items)
+        | Command::Record(items)
+        | Command::Reserve { items, .. }
+        | Command::Settle { items, .. }
+        | Command::Release { items, .. }
+        | Command::Reverse { items, .. } => items,
+        Command::SetGauge(item) | Command::AdjustGauge(item) => std::slice::from_ref(item),
+    }
+}
+
 /// The name under which a command is recorded.
 pub(super) const fn kind(command: &Command) -> &'static str {
     match command {

@@ -3,11 +3,14 @@
 //! One task takes all operations that wait, decides them in order with [`domain::usage`], writes them in one
 //! transaction, commits it durably and then answers all; while one batch commits the next gathers. It owns the rows of
 //! `counter`, `reservation`, `usage_event`, `usage_metadata`, `idempotency` and `gate_batch`: nothing else writes them.
+//! Those of `crossing` it only adds.
 //!
 //! - `decide.rs`: what one operation does to the counters; the same on both databases.
+//! - `crossing.rs`: what of that passed a threshold.
 //! - `sqlite.rs`: counters are kept in memory, events are the journal, counter rows are written behind.
 //! - `postgres.rs`: counters are locked in key order, everything is written in the same transaction.
 
+mod crossing;
 mod decide;
 mod postgres;
 mod record;
@@ -61,6 +64,8 @@ pub struct Operation {
     pub metadata: Option<String>,
     /// Facts about the use that are not personal (model, tokens, cost), as JSON.
     pub detail: Option<String>,
+    /// Whether thresholds that it passes are noted and nobody is told: it brings in what was used elsewhere.
+    pub quiet: bool,
 }
 
 /// The versions that an operation was prepared with.
@@ -198,6 +203,8 @@ pub struct Committed {
     pub seq: i64,
     /// What it moved.
     pub changes: Vec<Change>,
+    /// Whether something passed a threshold.
+    pub crossed: bool,
 }
 
 /// The handle on the gate. Cheap to clone.

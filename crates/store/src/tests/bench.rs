@@ -80,6 +80,7 @@ impl Bench {
             idempotency: None,
             metadata: None,
             detail: None,
+            quiet: false,
         }
     }
 

@@ -12,6 +12,7 @@ mod gate;
 mod holds;
 mod job;
 mod model;
+mod notice;
 mod races;
 mod revenue;
 mod start;

@@ -213,7 +213,7 @@ impl Prepared<'_> {
         if let Some(pool) = &component.credit_feature {
             items.push((pool.clone(), self.credits_max().max(1)));
         }
-        let held = usage::Action { customer: None, items, metadata: None, idempotency };
+        let held = usage::Action { items, idempotency, ..usage::Action::default() };
         let expires_at = cx.tenant_now().plus_seconds(HOLD_SECONDS);
         let moved = AtomicBool::new(false);
         let valid = |now: &Cx| {

@@ -55,10 +55,13 @@ fn what(action: &str) -> Option<(Kind, Audience)> {
         "import" => Kind::Import,
         "member" => Kind::Member,
         "key" => Kind::Key,
-        "settings" | "brand" => Kind::Settings,
+        "settings" | "brand" | "email_settings" | "email_template" => Kind::Settings,
         "tenant" => Kind::Tenant,
-        // Each transition of a subscription tells of itself; who looks as a user does changes nothing.
-        "subscription" | "user" => return None,
+        // Each transition of a subscription tells of itself; who looks as a user does changes nothing. What a person does
+        // to their own account is theirs, and the outbox moves by itself all the time.
+        "subscription" | "user" | "password" | "address" | "email" | "email_preference" | "inbox_preference" => {
+            return None;
+        }
         _ => {
             debug_assert!(false, "{action}: say in app/audit/told.rs who hears of it");
             return None;
@@ -95,6 +98,9 @@ mod tests {
             ("subscription.changed", None),
             ("user.impersonated", None),
             ("upstream.tested", None),
+            ("email_template.updated", Some((Kind::Settings, Audience::Staff, false))),
+            ("email_settings.tested", None),
+            ("password.reset", None),
         ];
         for (action, expected) in table {
             assert_eq!(told(action), expected, "{action}");

@@ -316,6 +316,7 @@ async fn record(cx: &Cx, lines: &[&str]) -> Result<(i64, i64)> {
             let action = Action {
                 items: vec![(feature.clone(), *amount)],
                 idempotency: Some(idempotency::internal(&format!("import/{name}/{feature}"))),
+                quiet: true,
                 ..Action::default()
             };
             let prepare = |cx: &Cx, account: &customer::Account| {

@@ -107,6 +107,9 @@ pub enum News {
     /// Settings or brand.
     #[serde(rename = "settings.updated")]
     Settings(Changed),
+    /// Something came into a customer's inbox: read `GET /api/notifications` again.
+    #[serde(rename = "notification.created")]
+    Notification(NotificationNews),
     /// A tenant, for operators.
     #[serde(rename = "tenant.updated")]
     Tenant(Changed),
@@ -174,6 +177,20 @@ pub struct CustomerNews {
     cause: Option<String>,
 }
 
+/// Something in an inbox.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NotificationNews {
+    /// Which; null for many.
+    #[schema(required, example = "ntf_01jz3k5q8e4x9m2v7c1r6t0b5n")]
+    id: Option<String>,
+    /// Whose.
+    #[schema(required, example = "cus_01jz3k5q8e4x9m2v7c1r6t0b5n")]
+    customer: Option<String>,
+    /// What it is about.
+    #[schema(required, example = "quota_warning")]
+    kind: Option<String>,
+}
+
 /// Something that changed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ChangedThing)]
@@ -197,7 +214,7 @@ impl News {
         if !to_staff && event.kind == Kind::Customer {
             return Self::Customer(CustomerNews { customer: subject, cause: None });
         }
-        if !to_staff && event.kind != Kind::Subscription {
+        if !to_staff && !matches!(event.kind, Kind::Subscription | Kind::Notification) {
             // What the public may hear of is what is sold.
             let plan = subject.filter(|_| event.kind == Kind::Plan);
             return Self::Plan(PlanNews { plan, version: facts.version, cause: None });
@@ -226,6 +243,10 @@ impl News {
             Kind::Member => Self::Member(changed),
             Kind::Key => Self::Key(changed),
             Kind::Settings => Self::Settings(changed),
+            Kind::Notification => {
+                let customer = event.customer.as_ref().map(ToString::to_string);
+                Self::Notification(NotificationNews { id: subject, customer, kind: facts.cause })
+            }
             Kind::Tenant => Self::Tenant(changed),
         }
     }

@@ -10,6 +10,7 @@ use domain::usage::{Book, Counter, Line};
 use super::AccountKey;
 use super::needs::CounterName;
 use crate::error::{Error, Result};
+use crate::gate::crossing::{self, CrossingRow};
 use crate::gate::decide::{self, Decision, ReservationChange};
 use crate::gate::record::{self, AnswerRow, Ids};
 use crate::gate::{Answer, Change, Command, Done, Held, Operation, Seen};
@@ -80,6 +81,7 @@ pub(super) struct Writes<'a> {
     pub(super) events: Vec<EventRow<'a>>,
     pub(super) metadata: Vec<(TenantId, EventId, &'a str)>,
     pub(super) opened: Vec<Opened<'a>>,
+    pub(super) crossings: Vec<CrossingRow<'a>>,
     pub(super) freed: BTreeSet<(TenantId, String)>,
     pub(super) changes: Vec<Change>,
 }
@@ -107,6 +109,7 @@ impl<'a, 'i> Batch<'a, 'i> {
             events: Vec::new(),
             metadata: Vec::new(),
             opened: Vec::new(),
+            crossings: Vec::new(),
             freed: BTreeSet::new(),
             changes: Vec::new(),
         };
@@ -260,6 +263,10 @@ impl<'a, 'i> Batch<'a, 'i> {
             if let Some(metadata) = &operation.metadata {
                 self.writes.metadata.push((tenant.clone(), event.clone(), metadata));
             }
+        }
+        if let Some(operation) = cause.operation {
+            let crossed = crossing::of(operation, &event, &decision.lines);
+            self.writes.crossings.extend(crossed);
         }
         found(&mut self.writes.loaded, &cause.account)?.book.apply(&decision.lines);
         let answers = decision.lines.iter().map(|line| answer_row(line, cause.reservation.as_ref())).collect();

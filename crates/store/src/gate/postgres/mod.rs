@@ -224,7 +224,7 @@ impl Worker {
         let place = Place { node: self.node, seq: self.seq + 1, at };
         match single.run(session, self.ids.next(), &place).await {
             Ok(Some((answer, change))) => {
-                self.tell(&place, vec![change]);
+                self.tell(&place, (vec![change], false));
                 Ok(vec![Ok(answer)])
             }
             // The one statement has undone itself, and the whole way tells what is wrong.
@@ -234,9 +234,10 @@ impl Worker {
     }
 
     /// Says that a batch is committed.
-    fn tell(&mut self, place: &Place, changes: Vec<Change>) {
+    fn tell(&mut self, place: &Place, (changes, crossed): (Vec<Change>, bool)) {
         self.seq = place.seq;
-        let _nobody_listens = self.feed.send(Arc::new(Committed { node: place.node, seq: place.seq, changes }));
+        let committed = Committed { node: place.node, seq: place.seq, changes, crossed };
+        let _nobody_listens = self.feed.send(Arc::new(committed));
     }
 
     async fn transact(&mut self, session: &Session, operations: &[&Operation]) -> Outcome<Vec<Result<Answer>>> {
@@ -256,7 +257,7 @@ impl Worker {
             let place = Place { node: self.node, seq: self.seq + 1, at };
             session.store(&writes, &place).await?;
             if !writes.events.is_empty() {
-                self.tell(&place, writes.changes);
+                self.tell(&place, (writes.changes, !writes.crossings.is_empty()));
             }
             return Ok(answers);
         }

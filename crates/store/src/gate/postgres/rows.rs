@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Statement};
 
 use super::batch::{EventRow, Writes};
 use super::session::{Names, Outcome, Session, Value};
+use crate::gate::crossing::CrossingRow;
 use crate::gate::record::{holds_to_json, kept_quota};
 
 macro_rules! statements {
@@ -76,6 +77,11 @@ statements! {
           $21::text[]) k";
     insert_metadata: "INSERT INTO usage_metadata (tenant_id, event_id, metadata) \
         SELECT k.* FROM unnest($1::text[], $2::text[], $3::text[]) k";
+    insert_crossings: "INSERT INTO crossing (tenant_id, event_id, feature, customer_id, gauge, period_start, period_end, \
+          level_before, level_after, limit_value, warning, critical, version, quiet, at) \
+        SELECT k.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[], \
+          $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::boolean[], \
+          $15::bigint[]) k";
     free_keys: "DELETE FROM idempotency d USING unnest($1::text[], $2::text[]) k(t, d) \
         WHERE d.tenant_id = k.t AND d.idem_key = k.d";
     insert_keys: "INSERT INTO idempotency (tenant_id, idem_key, request_hash, event_id, at) \
@@ -105,11 +111,12 @@ pub(super) struct Place {
 impl Session {
     /// Trip two: writes the batch and commits it. Without an error it is durable; an error before COMMIT's own undid it.
     pub(super) async fn store(&self, writes: &Writes<'_>, place: &Place) -> Outcome<()> {
-        let (counters, events, metadata, freed, keys, opened, ended, listed, committed) = tokio::join!(
+        let (counters, events, metadata, crossed, freed, keys, opened, ended, listed, committed) = tokio::join!(
             biased;
             self.put_counters(writes),
             self.insert_events(&writes.events, place.node),
             self.insert_metadata(writes),
+            self.insert_crossings(&writes.crossings),
             self.free_keys(writes),
             self.insert_keys(writes),
             self.insert_reservations(writes),
@@ -118,7 +125,7 @@ impl Session {
             self.client.batch_execute("COMMIT"),
         );
         // After an error COMMIT rolls back and says nothing of it, so every answer counts.
-        for written in [counters, events, metadata, freed, keys, opened, ended, listed] {
+        for written in [counters, events, metadata, crossed, freed, keys, opened, ended, listed] {
             written?;
         }
         committed.map_err(|error| super::session::Failure::Lost(error.to_string()))
@@ -201,6 +208,33 @@ impl Session {
         let events: Vec<_> = writes.metadata.iter().map(|(_, event, _)| event.as_str()).collect();
         let texts: Vec<_> = writes.metadata.iter().map(|(_, _, text)| *text).collect();
         self.write(&self.statements.insert_metadata, &[&tenants, &events, &texts]).await
+    }
+
+    async fn insert_crossings(&self, rows: &[CrossingRow<'_>]) -> Outcome<()> {
+        // Boxed, because few batches have any, and none should carry the room for it.
+        if rows.is_empty() { Ok(()) } else { Box::pin(self.write_crossings(rows)).await }
+    }
+
+    async fn write_crossings(&self, rows: &[CrossingRow<'_>]) -> Outcome<()> {
+        let tenants: Vec<_> = rows.iter().map(|r| r.operation.tenant.as_str()).collect();
+        let events: Vec<_> = rows.iter().map(|r| r.event.as_str()).collect();
+        let features: Vec<_> = rows.iter().map(|r| r.entitlement.feature.as_str()).collect();
+        let customers: Vec<_> = rows.iter().map(|r| r.operation.customer.as_str()).collect();
+        let gauges: Vec<_> = rows.iter().map(CrossingRow::is_gauge).collect();
+        let starts: Vec<_> = rows.iter().map(|r| r.entitlement.period.start.as_micros()).collect();
+        let ends: Vec<_> = rows.iter().map(|r| r.entitlement.period.end.map(Timestamp::as_micros)).collect();
+        let int = |of: fn(&CrossingRow<'_>) -> i64| rows.iter().map(of).collect::<Vec<_>>();
+        let (before, after, limits) = (int(|r| r.before), int(|r| r.after), int(|r| r.limit));
+        let warnings = int(|r| r.entitlement.thresholds.warning.into());
+        let criticals = int(|r| r.entitlement.thresholds.critical.into());
+        let versions = int(|r| r.version);
+        let quiet: Vec<_> = rows.iter().map(|r| r.operation.quiet).collect();
+        let times = int(|r| r.operation.now.as_micros());
+        let values: [Value<'_>; 15] = [
+            &tenants, &events, &features, &customers, &gauges, &starts, &ends, &before, &after, &limits, &warnings,
+            &criticals, &versions, &quiet, &times,
+        ];
+        self.write(&self.statements.insert_crossings, &values).await
     }
 
     async fn free_keys(&self, writes: &Writes<'_>) -> Outcome<()> {

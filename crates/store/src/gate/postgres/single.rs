@@ -1,7 +1,8 @@
 //! A lone use of one feature: one conditional statement, which is one trip.
 //!
 //! It does what the batch would do, or nothing at all: whatever it does not expect (a limit reached, a reservation
-//! over, a key used before, versions that moved, a counter without a row) leaves no trace, and the batch decides.
+//! over, a threshold passed, a key used before, versions that moved, a counter without a row) leaves no trace, and the
+//! batch decides.
 
 use domain::catalog::{FeatureKind, LimitType};
 use domain::entitlement::Entitlement;
@@ -18,7 +19,9 @@ pub(super) const TEXT: &str = "\
     WITH moved AS (UPDATE counter c SET used = c.used + $5, version = GREATEST($10, c.version + 1), \
           next_expiry = CASE WHEN c.held > 0 THEN c.next_expiry END \
         WHERE c.tenant_id = $1 AND c.customer_id = $2 AND c.feature = $3 AND c.source = 'plan' AND c.period_start = $4 \
-          AND ($6::bigint IS NULL OR c.used + c.held + $5 <= $6) AND (c.next_expiry IS NULL OR c.next_expiry > $10) \
+          AND ($6::bigint IS NULL OR (c.used + c.held + $5 <= $6 AND (c.used >= $6) = (c.used + $5 >= $6) \
+            AND (c.used * 100 >= $6 * $14) = ((c.used + $5) * 100 >= $6 * $14) \
+            AND (c.used * 100 >= $6 * $15) = ((c.used + $5) * 100 >= $6 * $15))) AND (c.next_expiry IS NULL OR c.next_expiry > $10) \
           AND EXISTS (SELECT FROM tenant t WHERE t.tenant_id = $1 AND t.epoch = $7) \
           AND EXISTS (SELECT FROM customer u WHERE u.tenant_id = $1 AND u.customer_id = $2 AND u.entitlement_version = $8) \
           AND NOT EXISTS (SELECT FROM idempotency d WHERE d.tenant_id = $1 AND d.idem_key = $11) \

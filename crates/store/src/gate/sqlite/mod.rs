@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
 
+use super::crossing;
 use super::decide::{self, ReservationChange};
 use super::record::{self, Clock, Ids};
 use super::{
@@ -52,6 +53,7 @@ struct Worker<'c> {
     seq: i64,
     /// What the open transaction recorded.
     changes: Vec<Change>,
+    crossed: bool,
     first_event: Option<EventId>,
 }
 
@@ -102,6 +104,7 @@ impl<'c> Worker<'c> {
             generation: 0,
             seq,
             changes: Vec::new(),
+            crossed: false,
             first_event: None,
         })
     }
@@ -183,6 +186,7 @@ impl<'c> Worker<'c> {
     fn begin(&mut self) -> Result<()> {
         self.ledger.begin();
         self.changes.clear();
+        self.crossed = false;
         self.first_event = None;
         self.hot.begin()?;
         self.generation = self.hot.generation()?;
@@ -201,8 +205,8 @@ impl<'c> Worker<'c> {
         let seq = self.write_batch_row(operations)?;
         self.hot.commit()?;
         self.ledger.forget_some();
-        let changes = std::mem::take(&mut self.changes);
-        Ok((answers, seq.map(|seq| Committed { node: NODE, seq, changes })))
+        let (changes, crossed) = (std::mem::take(&mut self.changes), self.crossed);
+        Ok((answers, seq.map(|seq| Committed { node: NODE, seq, changes, crossed })))
     }
 
     fn write_batch_row(&mut self, operations: &[&Operation]) -> Result<Option<i64>> {
@@ -329,6 +333,7 @@ impl<'c> Worker<'c> {
             idempotency: None,
             metadata: None,
             detail: None,
+            quiet: cause.quiet,
         };
         self.load(account, &decide::keys(&expiry.command))?;
         let book = self.ledger.book(account);
@@ -377,6 +382,10 @@ impl<'c> Worker<'c> {
             Some(ReservationChange::Open(holds)) => rows::insert_reservation(self.connection, operation, holds)?,
             Some(ReservationChange::End(state)) => rows::end_reservation(self.connection, operation, *state, event)?,
             None => {}
+        }
+        for row in crossing::of(operation, event, &decision.lines) {
+            rows::insert_crossing(self.connection, &row)?;
+            self.crossed = true;
         }
         for line in &decision.lines {
             self.ledger.change(account, &line.key, line.after);

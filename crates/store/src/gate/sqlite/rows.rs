@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{AccountKey, NODE};
 use crate::error::{Error, Result};
+use crate::gate::crossing::CrossingRow;
 use crate::gate::decide;
 use crate::gate::record::{AnswerRow, holds_from_json, holds_to_json};
 use crate::gate::{Command, Held, Operation};
@@ -143,6 +144,31 @@ pub(super) fn answer_rows(connection: &Connection, tenant: &TenantId, event: &st
             reservation_id: row.get(10)?,
         })
     })
+}
+
+pub(super) fn insert_crossing(connection: &Connection, row: &CrossingRow<'_>) -> Result<()> {
+    let text = "INSERT INTO crossing (tenant_id, event_id, feature, customer_id, gauge, period_start, period_end, \
+                level_before, level_after, limit_value, warning, critical, version, quiet, at) \
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+    let (operation, entitlement) = (row.operation, row.entitlement);
+    let values = params![
+        operation.tenant.as_str(),
+        row.event.as_str(),
+        entitlement.feature.as_str(),
+        operation.customer.as_str(),
+        row.is_gauge(),
+        entitlement.period.start.as_micros(),
+        entitlement.period.end.map(Timestamp::as_micros),
+        row.before,
+        row.after,
+        row.limit,
+        entitlement.thresholds.warning,
+        entitlement.thresholds.critical,
+        row.version,
+        operation.quiet,
+        operation.now.as_micros(),
+    ];
+    run(connection, text, values)
 }
 
 pub(super) fn insert_reservation(connection: &Connection, operation: &Operation, holds: &[Hold]) -> Result<()> {
