@@ -117,7 +117,7 @@ fn a_socket_begins_with_a_snapshot_and_tells_each_change_of_its_customer_alone()
             // Somebody else's use comes in between and is not heard.
             use_one(&server, &new, "invoice_ocr").await;
             assert_eq!(use_one(&server, &near, "invoice_ocr").await, used);
-            let message = live.next().await;
+            let message = live.next_of("usage.updated").await;
             assert_eq!(update(&message), (vec![&"invoice_ocr".to_owned()], &json!(used)));
             assert_eq!(message["data"]["customer"], own);
             let quota = &message["data"]["quotas"]["invoice_ocr"];
@@ -128,7 +128,7 @@ fn a_socket_begins_with_a_snapshot_and_tells_each_change_of_its_customer_alone()
         }
         let hold = json!({ "items": [{ "feature": "risk_assessment", "amount": 2 }] });
         server.post("/api/usage/reserve", &near, hold).await.assert_ok(201);
-        let told = live.next().await;
+        let told = live.next_of("usage.updated").await;
         assert_eq!(told["data"]["quotas"]["risk_assessment"]["reserved"], 2, "{told}");
     });
 }

@@ -26,7 +26,7 @@ fn settings_are_checked_kept_and_edited_without_losing_another_edit() {
         let admin = server.sign_in("admin@halisoft.example").await;
         let before = server.get(SETTINGS, &admin).await;
         let wanted = json!({ "name": "HaliSoft", "currency": "USD", "timezone": "UTC", "locale": "en", "enforcement": "on",
-            "requireIfMatch": false, "supportEmail": null, "salesEmail": null,
+            "requireIfMatch": false, "allowUnverified": false, "supportEmail": null, "salesEmail": null,
             "thresholds": { "warning": 80, "critical": 90 }, "defaultPlan": null, "retention": { "decisionDays": 35 } });
         assert_eq!(before.body, wanted);
         let tag = before.header("etag").expect("a tag").to_owned();
@@ -36,7 +36,7 @@ fn settings_are_checked_kept_and_edited_without_losing_another_edit() {
         let edited = patch_if(&server, SETTINGS, &admin, &tag, edit).await;
         edited.assert_ok(200);
         let now = json!({ "name": "Hali", "currency": "USD", "timezone": "Europe/Vienna", "locale": "de-AT", "enforcement": "on",
-            "requireIfMatch": false, "supportEmail": "help@hali.example", "salesEmail": "sales@hali.example",
+            "requireIfMatch": false, "allowUnverified": false, "supportEmail": "help@hali.example", "salesEmail": "sales@hali.example",
             "thresholds": { "warning": 70, "critical": 90 }, "defaultPlan": "starter", "retention": { "decisionDays": 90 } });
         assert_eq!(edited.body, now);
         let grant = "/api/admin/plans/starter/features/audit_assistant";
