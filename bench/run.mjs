@@ -24,7 +24,7 @@ const FULL = {
   idleSeconds: 10,
   analyticsSubscriptions: 100_000,
   analyticsCalls: 300,
-  importCustomers: 200_000,
+  importCustomers: 40_000,
 };
 const QUICK = {
   rounds: 1,
@@ -35,7 +35,7 @@ const QUICK = {
   idleSeconds: 3,
   analyticsSubscriptions: 5_000,
   analyticsCalls: 30,
-  importCustomers: 50_000,
+  importCustomers: 20_000,
 };
 
 const { values, positionals } = parseArgs({
