@@ -94,6 +94,17 @@ pub async fn set_password(tx: &mut Tx, tenant: &TenantId, user: &UserId, hash: &
         .map(|_| ())
 }
 
+/// Takes a user's password away; only a link of the owner's gives a new one.
+pub async fn clear_password(tx: &mut Tx, tenant: &TenantId, user: &UserId, none: &str) -> Result<()> {
+    sql!("UPDATE user_account SET password_hash = $3, revision = revision + 1 WHERE tenant_id = $1 AND user_id = $2")
+        .bind(tenant)
+        .bind(user)
+        .bind(none)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
 /// Ends every session of a user.
 pub async fn end_sessions(tx: &mut Tx, tenant: &TenantId, user: &UserId, now: Timestamp) -> Result<()> {
     sql!("UPDATE session SET ended_at = $3 WHERE tenant_id = $1 AND user_id = $2 AND ended_at IS NULL")

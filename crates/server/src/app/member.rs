@@ -127,10 +127,15 @@ pub async fn invite(
     let id = known.as_ref().map_or_else(|| UserId::from_bits(id_bits()).to_string(), |known| known.user_id.clone());
     check(cx, &members, (&id, from, Some(invited.role)))?;
     let user = UserId::stored(id.as_str());
-    let has_password = known.as_ref().is_some_and(|known| known.password_hash != NO_PASSWORD);
+    let has_password = known.as_ref().is_some_and(|known| known.password_hash != NO_PASSWORD && known.verified);
     let name = name.or_else(|| known.as_ref().and_then(|known| known.name.clone()));
     if known.is_some() {
         store::member::update(&mut tx, tenant, &user, (name.as_deref(), invited.role.name())).await?;
+        if !has_password {
+            // Whoever registered with an address that they have not proven may not be its owner, to whom the link goes.
+            store::member::clear_password(&mut tx, tenant, &user, NO_PASSWORD).await?;
+            store::member::end_sessions(&mut tx, tenant, &user, cx.now).await?;
+        }
     } else {
         insert(&mut tx, cx, (id, email.clone(), name.clone()), invited.role).await?;
     }

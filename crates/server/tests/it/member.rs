@@ -121,6 +121,29 @@ fn nobody_gives_more_than_they_have_and_the_last_one_stays() {
 }
 
 #[test]
+fn who_registered_with_an_address_that_is_not_proven_gets_nothing_by_its_invitation() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let squatter = json!({ "email": "chief@halisoft.example", "password": PASSWORD });
+        server.post("/api/auth/register", "", squatter.clone()).await.assert_ok(201);
+        let theirs = server.post("/api/auth/login", "", squatter.clone()).await.text_at("/accessToken");
+        server.get("/api/me", &theirs).await.assert_ok(200);
+        let invited = json!({ "email": "chief@halisoft.example", "role": "admin" });
+        let chief = server.post("/api/admin/members", &admin, invited).await;
+        chief.assert_ok(201);
+        let token = chief.text_at("/setupLink").replace("/setup?token=", "");
+        server.get("/api/admin/keys", &theirs).await.assert_problem(401, "unauthenticated");
+        server.post("/api/auth/login", "", squatter).await.assert_problem(401, "invalid-credentials");
+        let owner = json!({ "token": token, "email": "chief@halisoft.example", "password": "another good password" });
+        server.post("/api/setup", "", owner).await.assert_ok(201);
+        let login = json!({ "email": "chief@halisoft.example", "password": "another good password" });
+        let signed_in = server.post("/api/auth/login", "", login).await;
+        server.get("/api/admin/keys", &signed_in.text_at("/accessToken")).await.assert_ok(200);
+    });
+}
+
+#[test]
 fn a_removed_member_is_out_at_once_and_stays_in_the_audit_trail() {
     on_both(async |database: Database| {
         let server = Server::demo(&database);
