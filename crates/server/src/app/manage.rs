@@ -273,8 +273,7 @@ pub struct Edited {
 /// Changes a customer's name, address, or whether it is suspended.
 pub async fn edit(cx: &Cx, name: &str, to: &Edited, expected: &Expected) -> Result<String> {
     let mut edit = begin(cx, name, expected).await?;
-    let state = |row: &EditedRow| json!({ "name": row.name, "email": row.email, "suspended": row.suspended, "reason": row.suspended_reason });
-    let before = state(&edit.row);
+    let was = edit.row.clone();
     match &to.name {
         Field::Kept => {}
         Field::Cleared => edit.row.name = None,
@@ -303,7 +302,9 @@ pub async fn edit(cx: &Cx, name: &str, to: &Edited, expected: &Expected) -> Resu
     } else {
         edit.row.suspended_reason = None;
     }
-    let mut after = state(&edit.row);
+    // Names and addresses are not kept here, since nothing is ever taken out of the audit trail.
+    let state = |row: &EditedRow| json!({ "renamed": row.name != was.name, "addressChanged": row.email != was.email, "suspended": row.suspended, "reason": row.suspended_reason });
+    let (before, mut after) = (state(&was), state(&edit.row));
     if let (Some(why), Some(fields)) = (why, after.as_object_mut()) {
         fields.insert("reason".to_owned(), json!(why));
     }

@@ -297,6 +297,9 @@ fn a_suspended_customer_uses_nothing_until_it_is_let_in_again() {
         );
         server.use_of(&key, "acme", "invoice_ocr", 1).await.assert_ok(200);
         assert_eq!(patch(&server, path, &admin, json!({ "name": null })).await.body["name"], Value::Null);
+        let trail = server.get("/api/admin/audit?action=customer", &admin).await;
+        assert!(trail.text.contains("/renamed") && trail.text.contains("/addressChanged"), "{trail:?}");
+        assert!(!trail.text.contains("Acme") && !trail.text.contains("acme.example"), "personal: {trail:?}");
         let timeline = server.get("/api/admin/customers/acme/timeline", &admin).await;
         let reasons: Vec<_> =
             timeline.body["data"].as_array().expect("rows").iter().map(|row| &row["after"]["reason"]).collect();
