@@ -138,11 +138,12 @@ fn lines_that_are_wrong_are_told_by_their_number_and_the_others_come_in() {
         ];
         let right = r#"{"externalId":"right"}"#;
         let lines: Vec<_> = wrong.iter().map(|(line, _)| *line).chain([right]).collect();
-        let done = import(&server, &admin, "", &lines.join("\n")).await;
+        // Empty lines count in the file, as in every editor.
+        let done = import(&server, &admin, "", &lines.join("\n\n")).await;
         assert_eq!(came(&done), json!([1, 0, 0, 0, wrong.len()]));
         for (number, (_, told)) in wrong.iter().enumerate() {
             let error = &done["errors"][number];
-            assert_eq!(error["line"], number + 1);
+            assert_eq!(error["line"], 2 * number + 1);
             assert!(error["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{told}: {error}");
         }
         server.get("/api/admin/customers/right", &admin).await.assert_ok(200);

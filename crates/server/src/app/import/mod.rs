@@ -2,6 +2,7 @@
 //! they come, and worked off behind the gate in transactions of some milliseconds. A line may come again: the same
 //! externalId is the same customer, and what is there stays as it is.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,8 @@ pub struct Receiver {
     rest: Vec<u8>,
     part: String,
     part_lines: i64,
+    /// The last line's number in the file.
+    number: i64,
 }
 
 /// Begins an import.
@@ -95,7 +98,7 @@ pub async fn begin(cx: &Cx, dry_run: bool) -> Result<Receiver> {
     let mut tx = cx.app.db.begin().await?;
     store::import::insert(&mut tx, cx.tenant.id(), &row).await?;
     tx.commit().await?;
-    Ok(Receiver { cx: cx.clone(), row, rest: Vec::new(), part: String::new(), part_lines: 0 })
+    Ok(Receiver { cx: cx.clone(), row, rest: Vec::new(), part: String::new(), part_lines: 0, number: 0 })
 }
 
 impl Receiver {
@@ -105,7 +108,7 @@ impl Receiver {
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return self.fits() };
         let rest = self.rest.split_off(end + 1);
         let whole = std::mem::replace(&mut self.rest, rest);
-        for line in whole.split(|byte| *byte == b'\n') {
+        for line in whole.split_inclusive(|byte| *byte == b'\n') {
             self.line(line).await?;
         }
         self.fits()
@@ -117,6 +120,7 @@ impl Receiver {
     }
 
     async fn line(&mut self, line: &[u8]) -> Result<()> {
+        self.number += 1;
         let line = line.trim_ascii();
         if line.is_empty() {
             return Ok(());
@@ -128,8 +132,8 @@ impl Receiver {
         }
         self.row.lines += 1;
         self.part_lines += 1;
-        self.part.push_str(text);
-        self.part.push('\n');
+        // With its number in the file, where lines may be empty.
+        let _infallible = writeln!(self.part, "{} {text}", self.number);
         if self.part_lines >= PART_LINES || self.part.len() >= PART_BYTES { self.keep().await } else { Ok(()) }
     }
 
@@ -241,7 +245,7 @@ async fn advance(cx: &Cx, mut row: ImportRow) -> Result<()> {
             Err((0, error)) => {
                 drop(tx);
                 progress = Progress::of(&row)?;
-                progress.wrong(error.detail);
+                progress.wrong(waiting.first().map_or(0, |line| numbered(line).0), error.detail);
                 break (db.begin().await?, progress);
             }
             Err((before, _)) => take = before,
@@ -274,22 +278,29 @@ impl Progress {
         Ok(Self { done: row.done, counts, errors })
     }
 
-    fn wrong(&mut self, detail: String) {
+    fn wrong(&mut self, line: i64, detail: String) {
         self.done += 1;
         self.counts.wrong += 1;
         if self.errors.len() < ERRORS_MAX {
-            self.errors.push(WrongLine { line: self.done, detail });
+            self.errors.push(WrongLine { line, detail });
         }
     }
+}
+
+/// A line that was kept: its number in the file, and what it says.
+fn numbered(line: &str) -> (i64, &str) {
+    let (number, text) = line.split_once(' ').unwrap_or_default();
+    (number.parse().unwrap_or_default(), text)
 }
 
 /// Brings some lines in, as many as there is time for. Tells at which one it failed.
 async fn bring_some(tx: &mut Tx, cx: &Cx, lines: &[&str], progress: &mut Progress) -> Result<(), (usize, Error)> {
     let began = Instant::now();
-    for (at, text) in lines.iter().enumerate() {
+    for (at, line) in lines.iter().enumerate() {
+        let (number, text) = numbered(line);
         match line::bring(tx, cx, text, &mut progress.counts).await {
             Ok(()) => progress.done += 1,
-            Err(error) if error.code == Code::InvalidInput => progress.wrong(error.detail),
+            Err(error) if error.code == Code::InvalidInput => progress.wrong(number, error.detail),
             Err(error) => return Err((at, error)),
         }
         if began.elapsed() > STEP {
@@ -304,7 +315,7 @@ async fn bring_some(tx: &mut Tx, cx: &Cx, lines: &[&str], progress: &mut Progres
 async fn record(cx: &Cx, lines: &[&str]) -> Result<(i64, i64)> {
     let cx = &directory::fresh(cx, cx.tenant.id()).await?;
     let (mut all, mut sums) = (Vec::new(), (0, 0));
-    for line in lines.iter().filter_map(|text| line::parse(text).ok()) {
+    for line in lines.iter().filter_map(|line| line::parse(numbered(line).1).ok()) {
         // A line that was wrong as a whole made no customer.
         for (feature, amount) in line::uses(cx, &line).unwrap_or_default() {
             all.push((line.external_id.clone(), feature, amount));
