@@ -21,7 +21,10 @@ async function office(request: APIRequestContext, { url, password }: Server) {
     override: (limitValue: number) => sent("PUT", `/customers/${customer.id}/overrides/invoice_ocr`, { limitValue }),
     rename: (name: string) => sent("PATCH", "/plans/starter", { name }),
     suspend: (suspended: boolean) =>
-      sent("PATCH", `/customers/${customer.id}`, { suspended, ...(suspended && { reason: "Three invoices are unpaid" }) }),
+      sent("PATCH", `/customers/${customer.id}`, {
+        suspended,
+        ...(suspended && { reason: "Three invoices are unpaid" }),
+      }),
     move: (plan: string) => sent("PATCH", `/customers/${customer.id}/subscription`, { plan }),
   };
 }
