@@ -5,26 +5,11 @@ use serde_json::{Value, json};
 
 use super::component::tone_check;
 use super::import::import;
+use super::price_sync::{rows, settled};
 use super::support::{Answer, Database, Server, on_both};
 
 const ADMIN: &str = "admin@halisoft.example";
 const STARTER: &str = "/api/admin/plans/starter";
-
-async fn rows(server: &Server, admin: &str, path: &str) -> Vec<Value> {
-    let answer = server.get(path, admin).await;
-    answer.body["data"].as_array().unwrap_or_else(|| panic!("{answer:?}")).clone()
-}
-
-/// Waits until every price of the plan is at its provider, or ended there.
-async fn settled(server: &Server, admin: &str) -> Vec<Value> {
-    loop {
-        let prices = rows(server, admin, &format!("{STARTER}/sync")).await;
-        if !prices.iter().any(|row| row["state"] == "pending" || row["state"] == "retiring") {
-            return prices;
-        }
-        tokio::task::yield_now().await;
-    }
-}
 
 #[test]
 fn a_price_of_nothing_never_comes_to_a_provider_also_when_it_ends() {

@@ -15,18 +15,19 @@ async fn set_price(server: &Server, admin: &str, amount: u32) -> Answer {
     server.send(request.json(&json!({ "basePrice": amount }))).await
 }
 
-async fn rows(server: &Server, admin: &str, path: &str) -> Vec<Value> {
+/// The rows of a list.
+pub async fn rows(server: &Server, admin: &str, path: &str) -> Vec<Value> {
     let answer = server.get(path, admin).await;
     answer.body["data"].as_array().unwrap_or_else(|| panic!("{answer:?}")).clone()
 }
 
-/// Waits until every price of the plan is at its provider, or ended there.
-async fn settled(server: &Server, admin: &str) {
+/// Waits until every price of Starter is at its provider, or ended there, and answers them.
+pub async fn settled(server: &Server, admin: &str) -> Vec<Value> {
     loop {
         let prices = rows(server, admin, "/api/admin/plans/starter/sync").await;
         let moving = prices.iter().any(|row| row["state"] == "pending" || row["state"] == "retiring");
         if !prices.is_empty() && !moving {
-            return;
+            return prices;
         }
         tokio::task::yield_now().await;
     }
