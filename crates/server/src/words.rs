@@ -27,11 +27,21 @@ pub fn fault<'de, T: DeserializeOwned, D: Deserializer<'de>>(input: D) -> Fault 
     };
     let segment = |segment: &Segment| match segment {
         Segment::Seq { index } => Some(format!("/{index}")),
-        Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+        Segment::Map { key } => Some(below("", key)),
         Segment::Enum { .. } | Segment::Unknown => None,
     };
-    let pointer = error.path().iter().filter_map(segment).collect();
-    Fault { pointer, detail: in_words(&error.inner().to_string()) }
+    let mut pointer: String = error.path().iter().filter_map(segment).collect();
+    let message = error.inner().to_string();
+    // The path of what is not there ends before it.
+    if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        pointer = below(&pointer, name);
+    }
+    Fault { pointer, detail: in_words(&message) }
+}
+
+/// The JSON pointer of a member (RFC 6901).
+pub fn below(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// The message of serde's own errors, which have one form each; any other is ours, and for people already.
@@ -69,7 +79,7 @@ fn in_words(message: &str) -> String {
         return if others.len() == 1 { format!("use {known}") } else { format!("use one of {known}") };
     }
     if message.starts_with("missing field") {
-        return format!("add `{first}`");
+        return "add it".to_owned();
     }
     if message.starts_with("duplicate field") {
         return format!("write `{first}` only once");
@@ -167,7 +177,7 @@ mod tests {
             (r#"{"amount":1,"kind":7}"#, "/kind", "use one of the words that the API names"),
             (r#"{"amount":1,"list":{}}"#, "/list", "use a list; this is an object"),
             (r#"{"amount":1,"list":[{"amount":true}]}"#, "/list/0/amount", "use a whole number; this is true or false"),
-            (r#"{"amount":1,"list":[{}]}"#, "/list/0", "add `amount`"),
+            (r#"{"amount":1,"list":[{}]}"#, "/list/0/amount", "add it"),
             (r#"{"amount":1,"amount":1}"#, "", "write `amount` only once"),
             (
                 r#"{"amount":1,"a/b~c":1}"#,

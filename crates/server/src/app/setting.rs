@@ -16,6 +16,7 @@ use super::session::{address, one_line};
 use super::tenant::{Brand, Settings};
 use crate::cx::Cx;
 use crate::error::{Code, Error, FieldError, Result};
+use crate::words::below;
 
 /// Per cent up to which a threshold may stand.
 const THRESHOLD_MAX: u16 = 100;
@@ -240,7 +241,7 @@ fn branded(mut brand: Brand, edit: BrandEdit) -> Result<Brand> {
     brand.scheme = scheme.of(brand.scheme);
     brand.powered_by = edit.powered_by.unwrap_or(brand.powered_by);
     for (name, link) in edit.links.into_iter().flatten() {
-        let pointer = format!("/links/{}", name.replace('~', "~0").replace('/', "~1"));
+        let pointer = below("/links", &name);
         if !LINKS.contains(&name.as_str()) {
             return Err(Error::field(pointer, format!("leave it out; known here: {}", LINKS.join(", "))));
         }

@@ -196,7 +196,7 @@ fn no_parser_speaks_to_the_caller() {
         };
         for (body, detail) in [
             (r#"{"items":[{"feature":"x","amount":"1"}]}"#, "/items/0/amount: use a whole number; this is a text"),
-            (r#"{"items":[{"feature":"x"}]}"#, "/items/0: add `amount`"),
+            (r#"{"items":[{"feature":"x"}]}"#, "/items/0/amount: add it"),
             (r#"{"itms":[]}"#, "/itms: leave it out; known here: customer, items, metadata"),
             (r#"{"items":[["x",1]]}"#, "/items/0: use an object; this is a list"),
             (r#"{"items":[{"feature":"x","amount":1}],"customer":[7]}"#, "/customer: use a text; this is a list"),
@@ -214,7 +214,7 @@ fn no_parser_speaks_to_the_caller() {
         }
         for (query, pointer, detail) in [
             ("bucket=year&feature=x", "/bucket", "The query parameter `bucket`: use one of hour, day, month"),
-            ("bucket=day", "", "The query: add `feature`"),
+            ("bucket=day", "/feature", "The query parameter `feature`: add it"),
             ("feature=x&feature=y", "/feature", "The query parameter `feature`: write it only once"),
             (
                 "feature=x&page=2",

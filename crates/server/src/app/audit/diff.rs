@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::words::below;
+
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -37,7 +39,7 @@ fn compare(field: String, before: &Value, after: &Value, found: &mut Vec<Differe
     };
     let added = after.keys().filter(|name| !before.contains_key(*name));
     for name in before.keys().chain(added) {
-        let inner = format!("{field}/{}", name.replace('~', "~0").replace('/', "~1"));
+        let inner = below(&field, name);
         let value = |members: &Map<String, Value>| members.get(name).cloned().unwrap_or_default();
         compare(inner, &value(before), &value(after), found);
     }

@@ -17,6 +17,7 @@ use super::entry::Entry;
 use crate::app::component::refuse;
 use crate::app::patch::Patch;
 use crate::error::{Error, FieldError, Result};
+use crate::words::below;
 use crate::words::{self, Fault};
 
 /// Problems that are told about one document.
@@ -181,11 +182,6 @@ fn plain(tree: Spanned<Tree>, pointer: &str, lines: &mut BTreeMap<String, u64>) 
     }
 }
 
-/// The place of a member.
-pub fn below(pointer: &str, name: &str) -> String {
-    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
-}
-
 /// Reads a document as far as it can be read, with what is wrong so far.
 pub fn read(text: &[u8]) -> Result<(Document, Problems)> {
     let text = std::str::from_utf8(text).map_err(|_| Error::field("", "write the document as UTF-8"))?;
@@ -194,12 +190,14 @@ pub fn read(text: &[u8]) -> Result<(Document, Problems)> {
         Some(tree) => match plain(tree, "", &mut problems.lines) {
             Value::Object(members) => members,
             Value::Null => Map::new(),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(Error::field("", "write an object with the sections of the catalog, such as plans"));
-            }
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => return Err(no_sections()),
         },
         None => Map::new(),
     };
+    // Most likely a file that was not written yet; to answer that all of it is so already would hide that.
+    if members.is_empty() {
+        return Err(no_sections());
+    }
     let document = Document {
         currency: member(&mut members, "currency", &mut problems).of(None),
         default_plan: member(&mut members, "defaultPlan", &mut problems),
@@ -220,6 +218,10 @@ pub fn read(text: &[u8]) -> Result<(Document, Problems)> {
         problems.add(&below("", name), format!("leave it out; known here: {}, {sections}", MEMBERS.join(", ")));
     }
     Ok((document, problems))
+}
+
+fn no_sections() -> Error {
+    Error::field("", "write an object with the sections of the catalog, such as plans")
 }
 
 /// Parses YAML; nothing of an empty text.

@@ -10,6 +10,7 @@ use super::kind::{Category, Kind};
 use crate::app::audit;
 use crate::cx::{Actor, App, Cx};
 use crate::error::{Code, Error, Result};
+use crate::words::below;
 
 /// Where links to end mails are sealed: their address and kind stand inside, so that neither is in any log.
 const PLACE: &str = "unsubscribe";
@@ -108,7 +109,7 @@ pub async fn edit(cx: &Cx, wanted: &[(String, Wish)]) -> Result<Vec<Preference>>
     let user = own_row(&cx.app, cx).await?;
     let mut tx = cx.app.db.begin().await?;
     for (name, wish) in wanted {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let pointer = below("", name);
         let kind = Kind::parse(name).ok_or_else(|| {
             let optional = Kind::ALL.into_iter().filter(|kind| kind.category() == Category::Optional);
             let known: Vec<_> = optional.map(Kind::name).collect();
