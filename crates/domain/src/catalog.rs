@@ -1,7 +1,7 @@
 //! What a tenant sells: features, plans and what each plan grants. Plain data; the rules that read it are in
 //! [`crate::entitlement`] and [`crate::usage`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,8 @@ pub struct Catalog {
     pub features: BTreeMap<FeatureKey, Feature>,
     /// All plans by id.
     pub plans: BTreeMap<PlanId, Plan>,
+    /// The features of which a pack of credits is on sale.
+    pub topped_up: BTreeSet<FeatureKey>,
 }
 
 impl Catalog {

@@ -19,6 +19,7 @@ pub async fn load(db: &Db, tenant: &TenantRow) -> Result<Catalog> {
     let id = tenant.id();
     let features = features(db, &id).await?;
     let plans = crate::plan::catalog(db, &id).await?;
+    let topped_up = crate::pack::topped_up(db, &id).await?;
     let zone = Zone::parse(&tenant.timezone).map_err(|e| broken("tenant", &tenant.tenant_id, e))?;
     Ok(Catalog {
         tenant: id,
@@ -29,6 +30,7 @@ pub async fn load(db: &Db, tenant: &TenantRow) -> Result<Catalog> {
         clock_offset: tenant.clock_offset,
         features,
         plans,
+        topped_up,
     })
 }
 

@@ -1,9 +1,11 @@
 //! Credit packs: units of a feature that are bought once.
 
-use domain::id::TenantId;
+use std::collections::BTreeSet;
+
+use domain::id::{FeatureKey, TenantId};
 use sqlx::FromRow;
 
-use crate::db::{On, Tx, sql};
+use crate::db::{Db, On, Tx, sql};
 use crate::error::Result;
 
 /// A credit pack.
@@ -39,6 +41,15 @@ pub async fn list(on: impl Into<On<'_>>, tenant: &TenantId) -> Result<Vec<PackRo
         .bind(tenant)
         .all(on)
         .await
+}
+
+/// The features of which a pack is on sale.
+pub async fn topped_up(db: &Db, tenant: &TenantId) -> Result<BTreeSet<FeatureKey>> {
+    let rows: Vec<(String,)> = sql!("SELECT DISTINCT feature FROM credit_pack WHERE tenant_id = $1 AND active = true AND archived = false ORDER BY feature")
+        .bind(tenant)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(feature,)| FeatureKey::stored(feature)).collect())
 }
 
 /// All packs of a tenant, those that were taken away included.

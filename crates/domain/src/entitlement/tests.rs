@@ -1,5 +1,7 @@
 //! What a customer may use, and why not.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::catalog::Plan;
 use crate::id::TenantId;
@@ -69,6 +71,7 @@ fn catalog() -> Catalog {
         clock_offset: 0,
         features: kinds.into_iter().map(feature).collect(),
         plans: [(plan.id.clone(), plan)].into(),
+        topped_up: BTreeSet::new(),
     }
 }
 

@@ -130,16 +130,18 @@ fn explain(cx: &Cx, excess: &Excess) -> serde_json::Value {
 }
 
 fn actions(cx: &Cx, excesses: &[Excess]) -> Vec<Action> {
-    let of_kind = |gauge: bool| excesses.iter().any(|excess| (excess.quota.kind == FeatureKind::Gauge) == gauge);
+    let is_gauge = |excess: &&Excess| excess.quota.kind == FeatureKind::Gauge;
     let mut actions = Vec::new();
-    if of_kind(true) {
+    if excesses.iter().any(|excess| is_gauge(&excess)) {
         actions.push(action(ActionKind::Delete, "Delete something"));
     }
     let upgrade = fitting(cx, excesses);
     if !upgrade.plans.is_empty() {
         actions.push(upgrade);
     }
-    if of_kind(false) {
+    // All that is short has to be on sale: one pack alone would change nothing. A gauge is not topped up.
+    let mut counters = excesses.iter().filter(|excess| !is_gauge(excess)).peekable();
+    if counters.peek().is_some() && counters.all(|excess| cx.tenant.catalog.topped_up.contains(&excess.quota.feature)) {
         actions.push(action(ActionKind::TopUp, "Top up"));
     }
     actions.push(contact_sales(cx));

@@ -1,6 +1,6 @@
 //! Tenants in memory: an immutable snapshot of each, replaced as a whole when its epoch moves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
 use domain::catalog::{Catalog, Plan, Thresholds};
@@ -137,6 +137,7 @@ impl Tenant {
             clock_offset: row.clock_offset,
             features: BTreeMap::new(),
             plans: BTreeMap::new(),
+            topped_up: BTreeSet::new(),
         };
         Ok(Self {
             row,

@@ -21,7 +21,11 @@ fn a_pack_is_public_while_it_is_sold() {
             let request = server.request(Method::GET, "/api/packs", "").header("x-tenant", "halisoft");
             server.send(request).await
         };
-        assert_eq!(sold().await.body["data"], json!([]));
+        let of_demo = sold().await.body["data"].clone();
+        assert_eq!(
+            json!([of_demo[0]["slug"], of_demo[1]["slug"], of_demo[2]]),
+            json!(["invoices-50", "risks-25", null])
+        );
         let made = server.post(PATH, &admin, pack()).await;
         made.assert_ok(201);
         assert_eq!(made.header("etag"), Some("\"1\""));
@@ -38,11 +42,34 @@ fn a_pack_is_public_while_it_is_sold() {
             server.request(Method::PATCH, ONE, &admin).header("if-match", "\"1\"").json(&json!({ "amount": 5 }));
         server.send(stale).await.assert_problem(412, "precondition-failed");
         server.patch(ONE, &admin, json!({ "active": false })).await.assert_ok(200);
-        assert_eq!(sold().await.body["data"], json!([]));
-        assert_eq!(server.get(PATH, &admin).await.body["data"].as_array().map(Vec::len), Some(1));
+        assert_eq!(sold().await.body["data"], of_demo);
+        assert_eq!(server.get(PATH, &admin).await.body["data"].as_array().map(Vec::len), Some(3));
         assert_eq!(server.delete(ONE, &admin).await.status, 204);
         server.patch(ONE, &admin, json!({ "active": true })).await.assert_problem(404, "not-found");
         server.post(PATH, &admin, pack()).await.assert_problem(409, "taken");
+    });
+}
+
+#[test]
+fn a_top_up_is_offered_while_there_is_one_to_buy() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let full = server.sign_in("full@halisoft.example").await;
+        let refused = async || {
+            let items = json!({ "items": [{ "feature": "invoice_ocr", "amount": 1 }] });
+            let refused = server.post("/api/usage/consume", &full, items).await;
+            refused.assert_problem(429, "quota-exceeded");
+            let told = refused.text_at("/detail").contains("buy a top-up");
+            (refused.actions().contains(&"topUp"), told)
+        };
+        assert_eq!(refused().await, (true, true));
+        server.patch("/api/admin/packs/invoices-50", &admin, json!({ "active": false })).await.assert_ok(200);
+        assert_eq!(refused().await, (false, false), "nothing is on sale");
+        server.patch("/api/admin/packs/invoices-50", &admin, json!({ "active": true })).await.assert_ok(200);
+        assert_eq!(refused().await, (true, true));
+        assert_eq!(server.delete("/api/admin/packs/invoices-50", &admin).await.status, 204);
+        assert_eq!(refused().await, (false, false), "a pack of another feature does not help");
     });
 }
 
