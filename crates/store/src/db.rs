@@ -145,6 +145,11 @@ impl Db {
         }
     }
 
+    /// Whether this process is the only one on the database.
+    pub fn is_one_process(&self) -> bool {
+        matches!(self.kind, Kind::Sqlite(_))
+    }
+
     /// The name of the database kind, for people.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {

@@ -77,6 +77,14 @@ pub async fn lease(tx: &mut Tx, job: &JobRow, now: Timestamp, until: Timestamp) 
     Ok(rows == 1)
 }
 
+/// Ends every lease: for a process that is alone on its database and has just begun.
+pub async fn end_leases(tx: &mut Tx) -> Result<()> {
+    sql!("UPDATE job SET leased_until = NULL WHERE state = 'ready' AND leased_until IS NOT NULL")
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
 /// Ends a leased job in the transaction of its effect, or gives it a new due time. `fence` is the leased one: when
 /// another lease was taken meanwhile nothing is changed, and the caller must roll back.
 pub async fn finish(

@@ -115,6 +115,10 @@ impl Job {
 /// Makes sure that the standing jobs are in the queue.
 pub async fn ensure_standing(app: &App, now: Timestamp) -> Result<()> {
     let mut tx = app.db.begin().await?;
+    if app.db.is_one_process() {
+        // They are of a process that is gone; nobody needs to wait for them. Elsewhere another node may hold one.
+        store::job::end_leases(&mut tx).await?;
+    }
     for job in Job::ALL.iter().filter(|job| job.every_seconds().is_some()) {
         let id = JobId::from_bits(id_bits());
         store::job::push(&mut tx, &platform(), (&id, job.name(), "{}"), ("standing", now)).await?;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::sql::texts;
-use super::support::{Answer, Database, Server, on_both};
+use super::sql::{execute, texts};
+use super::support::{Answer, Database, Server, on_both, on_sqlite};
 
 async fn send(server: &Server, admin: &str, query: &str, lines: impl AsRef<[u8]>) -> Answer {
     let path = format!("/api/admin/import{query}");
@@ -155,5 +155,21 @@ fn lines_that_are_wrong_are_told_by_their_number_and_the_others_come_in() {
         let studio = server.sign_in("admin@studio.example").await;
         let path = format!("/api/admin/import/{}", done["id"].as_str().expect("an id"));
         server.get(&path, &studio).await.assert_problem(404, "not-found");
+    });
+}
+
+#[test]
+fn a_process_that_is_alone_does_not_wait_for_one_that_is_gone() {
+    on_sqlite(async || {
+        let database = Database::Sqlite;
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        server.kill();
+        let held = "UPDATE job SET leased_until = 9000000000000000 WHERE kind = 'import'";
+        execute(&database, folder.path(), held).await;
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let done = import(&server, &admin, "", "{\"externalId\":\"late\"}\n").await;
+        assert_eq!(came(&done), json!([1, 0, 0, 0, 0]), "its lease is over");
     });
 }

@@ -23,6 +23,11 @@ const ABOUT_ALL_TENANTS: &[(&str, &str, &str)] = &[
     ("notice.rs", "DELETE FROM notice WHERE at", "what is old is dropped for all"),
     ("job.rs", "SELECT tenant_id, job_id, kind", "one runner works for all"),
     ("job.rs", "SELECT MIN(CASE WHEN leased_until", "one runner works for all"),
+    (
+        "job.rs",
+        "UPDATE job SET leased_until = NULL WHERE state",
+        "a process that is alone ends all leases of the last one",
+    ),
     ("usage.rs", "DELETE FROM ai_result WHERE expires_at", "what is over is dropped for all"),
     ("usage.rs", "DELETE FROM creation WHERE at", "what is over is dropped for all"),
     ("usage.rs", "DELETE FROM idempotency WHERE at", "what is over is dropped for all"),
