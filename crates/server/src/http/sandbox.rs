@@ -23,9 +23,23 @@ use crate::app::{checkout, provider, tenant};
 use crate::cx::{App, Cx};
 use crate::error::{Code, Error};
 
+async fn found(app: &App, token: &str) -> Result<Option<Approval>, Error> {
+    match sandbox::approval(&app.db, token).await {
+        Ok(approval) => Ok(Some(approval)),
+        Err(error) if error.code == Code::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a person sees who opens an address that leads to no purchase.
+fn gone() -> Response {
+    let body = "<h1>Sandbox checkout</h1><p>There is no such checkout. Go back to the shop and begin a new one.</p>";
+    (StatusCode::NOT_FOUND, whole("Sandbox checkout", body)).into_response()
+}
+
 /// The page on which a buyer approves or declines. Its address is its credential, as on a payment company's page.
 pub async fn page(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Response, Failed> {
-    let approval = sandbox::approval(&app.db, &token).await?;
+    let Some(approval) = found(&app, &token).await? else { return Ok(gone()) };
     tenant::usable(&app, &approval.tenant).await?;
     let currency = Currency::parse(&approval.plan.currency).map_err(Error::internal)?;
     let price = Money::new(approval.plan.amount_minor, currency);
@@ -68,7 +82,7 @@ pub async fn answer(
     Path(token): Path<String>,
     Form(form): Form<Answer>,
 ) -> Result<Response, Failed> {
-    let approval = sandbox::approval(&app.db, &token).await?;
+    let Some(approval) = found(&app, &token).await? else { return Ok(gone()) };
     let tenant = tenant::usable(&app, &approval.tenant).await?;
     let cx = Cx::system(&app, &tenant, "sandbox-checkout");
     take(&cx, &approval, form.decision == Decision::Approve).await?;
@@ -102,11 +116,8 @@ pub async fn approve(
 ) -> Result<Json<CheckoutAnswer>, Failed> {
     let unknown = || Error::new(Code::NotFound, "Send the approvalUrl of an open checkout of this tenant.");
     let (_, token) = body.approval_url.split_once(PAGE).ok_or_else(unknown)?;
-    let approval = match sandbox::approval(&cx.app.db, token).await {
-        Ok(approval) if &approval.tenant == cx.tenant.id() => approval,
-        Err(error) if error.code != Code::NotFound => return Err(error.into()),
-        Ok(_) | Err(_) => return Err(unknown().into()),
-    };
+    let approval = found(&cx.app, token).await?.filter(|approval| &approval.tenant == cx.tenant.id());
+    let approval = approval.ok_or_else(unknown)?;
     Ok(Json(take(&cx, &approval, body.approve.unwrap_or(true)).await?))
 }
 

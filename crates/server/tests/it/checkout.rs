@@ -97,6 +97,8 @@ fn a_buyer_approves_or_declines_on_the_page_and_is_sent_back() {
         }
         let gone = browser.get(format!("{}/sandbox/checkout/nothing", server.url)).send().await.expect("an answer");
         assert_eq!(gone.status(), 404);
+        let page = gone.text().await.expect("a page");
+        assert!(page.contains("<h1>Sandbox checkout</h1>") && page.contains("begin a new one"), "{page}");
     });
 }
 
