@@ -198,6 +198,15 @@ impl Actor {
         }
     }
 
+    /// The person who really calls, if it is one who signed in.
+    pub fn person(&self) -> Option<&UserId> {
+        match self {
+            Self::User { user, .. } => Some(user),
+            Self::Viewer { by, .. } => Some(by),
+            Self::Key { .. } | Self::Browser { .. } | Self::System | Self::Anonymous => None,
+        }
+    }
+
     /// The API key behind the actor: its own, or the one that minted its token.
     pub fn key(&self) -> Option<&KeyId> {
         match self {

@@ -230,7 +230,7 @@ pub async fn reset(cx: &Cx, token: &str, password: &str) -> Result<()> {
     audit::write(&mut tx, cx, audit::Change { action: "password.reset", target: id.as_str(), before: None, after })
         .await?;
     tx.commit().await?;
-    cx.app.sessions.forget();
+    cx.app.sessions.forget(&id);
     Ok(())
 }
 

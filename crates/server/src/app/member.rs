@@ -156,7 +156,7 @@ pub async fn invite(
     audit::write(&mut tx, cx, change).await?;
     creation::note(&mut tx, cx, identity, user.as_str()).await?;
     tx.commit().await?;
-    cx.app.sessions.forget();
+    cx.app.sessions.forget(&user);
     Ok((get(cx, &user).await?, link, false))
 }
 
@@ -255,7 +255,7 @@ pub async fn edit(cx: &Cx, user: &UserId, edit: Edit, expected: &Expected) -> Re
     };
     audit::write(&mut tx, cx, change).await?;
     tx.commit().await?;
-    cx.app.sessions.forget();
+    cx.app.sessions.forget(user);
     get(cx, user).await
 }
 
@@ -281,6 +281,6 @@ pub async fn remove(cx: &Cx, user: &UserId, expected: &Expected) -> Result<()> {
     audit::write(&mut tx, cx, audit::Change { action: "member.removed", target: user.as_str(), before, after: None })
         .await?;
     tx.commit().await?;
-    cx.app.sessions.forget();
+    cx.app.sessions.forget(user);
     Ok(())
 }

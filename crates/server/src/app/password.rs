@@ -90,6 +90,11 @@ fn check(password: &str) -> Result<()> {
     if !(CHARS_MIN..=CHARS_MAX).contains(&chars) {
         return Err(Error::field("/password", format!("use {CHARS_MIN} to {CHARS_MAX} characters")));
     }
+    let mut seen = password.chars().filter(|c| !c.is_whitespace());
+    let first = seen.next();
+    if seen.all(|c| Some(c) == first) {
+        return Err(Error::field("/password", "use more than one character, and not only blanks"));
+    }
     if COMMON.lines().any(|common| common.eq_ignore_ascii_case(password)) {
         return Err(Error::field("/password", "this password is among the first that attackers try; choose another"));
     }

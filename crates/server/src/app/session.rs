@@ -5,6 +5,7 @@ use domain::permission::{Permission, Role};
 use domain::time::Timestamp;
 use store::db::Tx;
 use store::user::{FailureRow, SessionRow, UserRow};
+use tokio::sync::broadcast;
 
 use super::cache::Believed;
 use super::{credential, customer, key, seal};
@@ -18,6 +19,8 @@ const REFRESH_SECONDS: i64 = 14 * 86_400;
 /// A checked session of a user is believed for so long; ending it on another node takes at most that.
 const BELIEVED_SECONDS: i64 = 5;
 const SESSIONS_MAX: usize = 50_000;
+/// Ends of sessions that a live connection may have to hear of yet; one that missed some looks as if all were its own.
+const CHANGES_MAX: usize = 256;
 /// Failed sign-ins of an address before each further one has to wait.
 const FREE_FAILURES: i64 = 5;
 /// The longest wait between sign-ins of an address, in seconds.
@@ -29,18 +32,29 @@ const REGISTRATIONS_FORGOTTEN_SECONDS: i64 = 3_600;
 const REGISTRATION_WAIT_SECONDS_MAX: i64 = 60;
 
 /// Sessions in memory: by the credential's hash, who it stands for.
-pub struct Sessions(Believed<(TenantId, Actor, Timestamp)>);
+pub struct Sessions {
+    believed: Believed<(TenantId, Actor, Timestamp)>,
+    changed: broadcast::Sender<UserId>,
+}
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self(Believed::new(SESSIONS_MAX, BELIEVED_SECONDS))
+        Self { believed: Believed::new(SESSIONS_MAX, BELIEVED_SECONDS), changed: broadcast::channel(CHANGES_MAX).0 }
     }
 }
 
 impl Sessions {
-    /// Forgets what this process believes of sessions.
-    pub fn forget(&self) {
-        self.0.clear();
+    /// Forgets what this process believes of sessions, because one of this person's has ended or their role has changed;
+    /// their live connections here look at once whether they may go on.
+    pub fn forget(&self, user: &UserId) {
+        self.believed.clear();
+        // Nobody may be listening.
+        let _heard = self.changed.send(user.clone());
+    }
+
+    /// Hears from now on whose sessions are to be looked at again.
+    pub fn changes(&self) -> broadcast::Receiver<UserId> {
+        self.changed.subscribe()
     }
 }
 
@@ -183,16 +197,26 @@ async fn begin(tx: &mut Tx, cx: &Cx, user: UserRow, cookie: bool) -> Result<Sign
     };
     let tenant = cx.tenant.id();
     store::user::insert_session(tx, tenant, &row, cx.now).await?;
-    let secret = seal::random_text()?;
-    let expires_at = cx.now.plus_seconds(seconds);
-    store::user::insert_session_token(tx, tenant, &seal::hash(&secret), &session, expires_at).await?;
+    let secret = give(tx, cx, &session, seconds).await?;
     if cookie {
-        // The tenant stands in front, since the look-up needs it.
-        let cookie = Some(format!("{tenant}.{secret}"));
-        return Ok(SignedIn { user, tokens: None, cookie });
+        return Ok(SignedIn { user, tokens: None, cookie: Some(secret) });
     }
     let access = cx.app.tokens.for_user(tenant, &actor(&user, session)?, cx.now)?;
     Ok(SignedIn { user, tokens: Some((access, secret)), cookie: None })
+}
+
+/// Makes a secret by which a session goes on. The tenant stands in front, since the look-up needs it.
+async fn give(tx: &mut Tx, cx: &Cx, session: &SessionId, seconds: i64) -> Result<String> {
+    let (tenant, secret) = (cx.tenant.id(), seal::random_text()?);
+    let until = cx.now.plus_seconds(seconds);
+    store::user::insert_session_token(tx, tenant, &seal::hash(&secret), session, until).await?;
+    Ok(format!("{tenant}.{secret}"))
+}
+
+/// The tenant of what [`give`] made, and the rest; none of what no tenant stands in front of.
+pub fn of_tenant(text: &str) -> Option<(TenantId, &str)> {
+    let (tenant, secret) = text.split_once('.')?;
+    Some((TenantId::parse(tenant).ok()?, secret))
 }
 
 /// Who a user's row stands for.
@@ -204,53 +228,55 @@ fn actor(user: &UserRow, session: SessionId) -> Result<Actor> {
 }
 
 /// Exchanges a refresh token for a new pair. A token that comes a second time was stolen from one side or the other:
-/// the whole family ends.
+/// the whole family ends. `cx` is of the tenant that the token is of, and `secret` what stands behind it.
 pub async fn refresh(cx: &Cx, secret: &str) -> Result<SignedIn> {
-    let gone = || Error::new(Code::Unauthenticated, "The refresh token is not good any more; sign in again.");
     let tenant = cx.tenant.id();
     let hash = seal::hash(secret);
     let mut tx = cx.app.db.begin().await?;
-    let token = store::user::find_session_token(&mut tx, tenant, &hash).await?.ok_or_else(gone)?;
+    let token = store::user::find_session_token(&mut tx, tenant, &hash).await?.ok_or_else(worn)?;
     let session_id = SessionId::stored(token.session_id.as_str());
+    let session = store::user::find_session(&mut tx, tenant, &session_id).await?.ok_or_else(worn)?;
+    let user_id = UserId::stored(session.user_id.as_str());
     if token.used_at.is_some() || !store::user::use_session_token(&mut tx, tenant, &hash, cx.now).await? {
         store::user::end_session(&mut tx, tenant, &session_id, cx.now).await?;
         tx.commit().await?;
-        cx.app.sessions.0.clear();
+        cx.app.sessions.forget(&user_id);
         tracing::warn!(session.id = %session_id, "a refresh token was used twice; its session ended");
-        return Err(gone());
+        return Err(worn());
     }
-    let session = store::user::find_session(&mut tx, tenant, &session_id).await?.ok_or_else(gone)?;
     let over = session.ended_at.is_some() || cx.now.as_micros() >= token.expires_at || session.kind != "refresh";
     if over {
-        return Err(gone());
+        return Err(worn());
     }
-    let user = find_user(cx, &UserId::stored(session.user_id.as_str())).await?.ok_or_else(gone)?;
-    let next = seal::random_text()?;
-    let expires_at = cx.now.plus_seconds(REFRESH_SECONDS);
-    store::user::insert_session_token(&mut tx, tenant, &seal::hash(&next), &session_id, expires_at).await?;
+    let user = find_user(cx, &user_id).await?.ok_or_else(worn)?;
+    let next = give(&mut tx, cx, &session_id, REFRESH_SECONDS).await?;
     tx.commit().await?;
     let access = cx.app.tokens.for_user(tenant, &actor(&user, session_id)?, cx.now)?;
     Ok(SignedIn { user, tokens: Some((access, next)), cookie: None })
 }
 
+/// The refusal of a refresh token.
+pub fn worn() -> Error {
+    Error::new(Code::Unauthenticated, "The refresh token is not good any more; sign in again.")
+}
+
 /// Ends the caller's session.
 pub async fn logout(cx: &Cx) -> Result<()> {
-    let Actor::User { session, .. } = &cx.actor else {
+    let Actor::User { user, session, .. } = &cx.actor else {
         return Err(Error::new(Code::Forbidden, "Only a person who signed in can sign out."));
     };
     let mut tx = cx.app.db.begin().await?;
     store::user::end_session(&mut tx, cx.tenant.id(), session, cx.now).await?;
     tx.commit().await?;
-    cx.app.sessions.0.clear();
+    cx.app.sessions.forget(user);
     Ok(())
 }
 
 /// Who a cookie stands for; none when it is wrong or its session is over.
 pub async fn of_cookie(app: &App, value: &str, now: Timestamp) -> Result<Option<(TenantId, Actor)>> {
-    let Some((tenant, secret)) = value.split_once('.') else { return Ok(None) };
-    let Ok(tenant) = TenantId::parse(tenant) else { return Ok(None) };
+    let Some((tenant, secret)) = of_tenant(value) else { return Ok(None) };
     let hash = seal::hash(secret);
-    if let Some((tenant, actor, until)) = app.sessions.0.get(&hash, now) {
+    if let Some((tenant, actor, until)) = app.sessions.believed.get(&hash, now) {
         return Ok((now < until).then_some((tenant, actor)));
     }
     let read = async {
@@ -271,7 +297,7 @@ pub async fn of_token(app: &App, tenant: &TenantId, actor: &Actor, now: Timestam
         return Ok(key::still_mints(app, tenant, actor, now).await?.then(|| actor.clone()));
     };
     let name = format!("{tenant}/{session}");
-    if let Some((_, actor, until)) = app.sessions.0.get(&name, now) {
+    if let Some((_, actor, until)) = app.sessions.believed.get(&name, now) {
         return Ok((now < until).then_some(actor));
     }
     let checked = Box::pin(check(app, tenant, session, (None, &name), now)).await?;
@@ -286,7 +312,7 @@ async fn still_views(
     now: Timestamp,
 ) -> Result<bool> {
     let name = format!("{tenant}/{session}");
-    let known = app.sessions.0.get(&name, now).map(|(_, actor, until)| (actor, until));
+    let known = app.sessions.believed.get(&name, now).map(|(_, actor, until)| (actor, until));
     let checked = match known {
         Some((actor, until)) => (now < until).then_some(actor),
         None => Box::pin(check(app, tenant, session, (None, &name), now)).await?.map(|(_, actor)| actor),
@@ -321,7 +347,7 @@ async fn check(
     // Who works for the tenant is looked up at each request, so that a lower role holds from the next one on.
     if user.role == Role::User.name() {
         let until = Timestamp::from_micros(row.expires_at);
-        app.sessions.0.put(name, (tenant.clone(), actor.clone(), until), now);
+        app.sessions.believed.put(name, (tenant.clone(), actor.clone(), until), now);
     }
     Ok(Some((tenant.clone(), actor)))
 }

@@ -157,6 +157,38 @@ impl FromRequestParts<Arc<App>> for Newcomer {
     }
 }
 
+/// The context of somebody with a secret in the body, which says itself which tenant it is of.
+pub struct Holder {
+    cx: Cx,
+    named: Option<Arc<Tenant>>,
+}
+
+impl FromRequestParts<Arc<App>> for Holder {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failed> {
+        let Newcomer(cx) = Newcomer::from_request_parts(parts, app).await?;
+        Ok(Self { cx, named: named_tenant(app, &parts.headers).await? })
+    }
+}
+
+impl Holder {
+    /// The context in the tenant of a secret, and what stands behind the tenant in it. The tenant that the request names
+    /// must be the same; it stands for one that the secret does not have.
+    pub async fn of(self, secret: &str) -> Result<(Cx, &str)> {
+        let app = &self.cx.app;
+        let (tenant, rest) = match (session::of_tenant(secret), &self.named) {
+            (Some((tenant, _)), Some(named)) if named.id() != &tenant => return Err(other_tenant()),
+            (Some(found), _) => found,
+            (None, Some(named)) => (named.id().clone(), secret),
+            (None, None) => (default_tenant(app).await?.id().clone(), secret),
+        };
+        let known = |error: Error| if error.code == Code::UnknownTenant { session::worn() } else { error };
+        let tenant = tenant::usable(app, &tenant).await.map_err(known)?;
+        Ok((self.cx.with_tenant(tenant), rest))
+    }
+}
+
 async fn identify(app: &Arc<App>, parts: &Parts) -> Result<Cx> {
     let now = now();
     let found = match bearer(&parts.headers)? {

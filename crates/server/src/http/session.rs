@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::user::UserRow;
 use utoipa::ToSchema;
 
-use super::auth::{Authed, Newcomer, SignedIn, Visitor, cookie_name};
+use super::auth::{Authed, Holder, Newcomer, SignedIn, Visitor, cookie_name};
 use super::body::Body;
 use super::problem::{Failed, Problem};
 use crate::app::session::{self, COOKIE_SECONDS};
@@ -101,7 +101,7 @@ pub struct SessionBody {
     /// For `Authorization: Bearer`; null when the session is kept in a cookie.
     #[schema(required, example = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMDEifQ.c2lnbmF0dXJl")]
     access_token: Option<String>,
-    /// For `POST /api/auth/refresh`, once; null when the session is kept in a cookie.
+    /// For `POST /api/auth/refresh`, once, which knows its tenant by it; null when the session is kept in a cookie.
     #[schema(required, example = "4Xk2vQ9mT7c1Zr0bN6pW")]
     refresh_token: Option<String>,
     /// Seconds until the access token (or the cookie) ends.
@@ -193,8 +193,9 @@ pub async fn register(Visitor(cx): Visitor, Body(body): Body<RegisterBody>) -> R
 /// Exchange a refresh token for a new pair. A token that comes twice ends its session.
 #[utoipa::path(post, path = "/api/auth/refresh", operation_id = "refreshSession", security(()), tag = "auth", request_body = RefreshBody,
     responses((status = 200, body = SessionBody), (status = 401, body = Problem)))]
-pub async fn refresh(Visitor(cx): Visitor, Body(body): Body<RefreshBody>) -> Result<Response, Failed> {
-    let signed_in = session::refresh(&cx, &body.refresh_token).await?;
+pub async fn refresh(holder: Holder, Body(body): Body<RefreshBody>) -> Result<Response, Failed> {
+    let (cx, secret) = holder.of(&body.refresh_token).await?;
+    let signed_in = session::refresh(&cx, secret).await?;
     Ok(answer(&cx, signed_in))
 }
 

@@ -108,6 +108,39 @@ fn a_refresh_token_works_once_and_its_reuse_ends_the_whole_family() {
 }
 
 #[test]
+fn a_refresh_token_knows_its_tenant() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let request = server.request(Method::POST, "/api/auth/login", "").header("x-tenant", "studio");
+        let body = json!({ "email": "pro@studio.example", "password": PASSWORD });
+        let first = server.send(request.json(&body)).await;
+        first.assert_ok(200);
+        let by = async |tenant: &str, token: &str| {
+            let request = server.request(Method::POST, "/api/auth/refresh", "").header("x-tenant", tenant);
+            server.send(request.json(&json!({ "refreshToken": token }))).await
+        };
+        let token = first.text_at("/refreshToken");
+        by("halisoft", &token).await.assert_problem(403, "tenant-mismatch");
+        let second = refresh(&server, &first).await;
+        second.assert_ok(200);
+        assert_eq!(second.text_at("/user/tenant"), "studio");
+        // One that was made before tokens said so.
+        let (_, secret) = token.split_once('.').expect("a tenant stands in front");
+        let (_, newest) = second.body["refreshToken"].as_str().and_then(|t| t.split_once('.')).expect("here, too");
+        refresh(&server, &first).await.assert_problem(401, "unauthenticated");
+        by("studio", secret).await.assert_problem(401, "unauthenticated");
+        by("studio", newest).await.assert_problem(401, "unauthenticated");
+        let unknown = format!("ten_01jz3k5q8e4x9m2v7c1r6t0b5n.{newest}");
+        let body = json!({ "refreshToken": unknown });
+        server.post("/api/auth/refresh", "", body).await.assert_problem(401, "unauthenticated");
+        let third = server.request(Method::POST, "/api/auth/login", "").header("x-tenant", "studio");
+        let third = server.send(third.json(&json!({ "email": "pro@studio.example", "password": PASSWORD }))).await;
+        let (_, secret) = third.body["refreshToken"].as_str().and_then(|t| t.split_once('.')).expect("a token");
+        by("studio", secret).await.assert_ok(200);
+    });
+}
+
+#[test]
 fn a_cookie_acts_for_our_own_pages_alone() {
     on_both(async |database: Database| {
         let server = Server::demo(&database);
@@ -260,6 +293,8 @@ fn registering_tells_nothing_and_gives_the_tenant_s_default_plan() {
         for (email, password, pointer) in [
             ("bob@example.com", "short", "/password"),
             ("bob@example.com", "password", "/password"),
+            ("bob@example.com", "          ", "/password"),
+            ("bob@example.com", "zzzz zzzzzz", "/password"),
             ("bob@example.com", &*"p".repeat(129), "/password"),
             ("bob", "long-enough-one", "/email"),
             ("b b@example.com", "long-enough-one", "/email"),

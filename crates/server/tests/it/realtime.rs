@@ -59,13 +59,21 @@ impl Live {
     }
 
     /// Reads to the end and answers the close code.
-    pub async fn close_code(mut self) -> Option<u16> {
+    pub async fn close_code(self) -> Option<u16> {
+        self.rest().await.1
+    }
+
+    /// What comes before the connection is closed, and the code by which it is.
+    async fn rest(mut self) -> (Vec<Value>, Option<u16>) {
+        let mut heard = Vec::new();
         while let Some(Ok(message)) = self.0.next().await {
-            if let Message::Close(frame) = message {
-                return frame.map(|frame| frame.code.into());
+            match message {
+                Message::Text(text) => heard.push(serde_json::from_str(&text).expect("JSON")),
+                Message::Close(frame) => return (heard, frame.map(|frame| frame.code.into())),
+                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
-        None
+        (heard, None)
     }
 }
 
@@ -318,7 +326,9 @@ fn a_socket_ends_with_the_server_and_with_the_session() {
         let (mut ended, mut stays) = (Live::open(&server, &other, "").await, Live::open(&server, &near, "").await);
         assert_eq!(json!([ended.next().await["type"], stays.next().await["type"]]), json!(["snapshot", "snapshot"]));
         assert_eq!(server.post("/api/auth/logout", &other, json!({})).await.status, 204);
-        assert_eq!(ended.close_code().await, Some(1008));
+        use_one(&server, &near, "invoice_ocr").await;
+        update(&stays.next().await);
+        assert_eq!(ended.rest().await, (Vec::new(), Some(1008)), "nothing is told after the session's end");
         use_one(&server, &near, "invoice_ocr").await;
         update(&stays.next().await);
         server.ask_to_stop();

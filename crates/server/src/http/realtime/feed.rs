@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::event::{Ear, Event, Kind};
-use domain::id::{CustomerId, FeatureKey};
+use domain::id::{CustomerId, FeatureKey, UserId};
 use domain::permission::Permission;
 use store::event::Numbered;
+use tokio::sync::broadcast;
 use tokio::time::{Instant, interval_at, sleep_until};
 
 use super::message::{Message, News, Nothing, Quotas};
@@ -54,6 +55,8 @@ pub(super) struct Feed {
     ready_at: Instant,
     ping: tokio::time::Interval,
     recheck: tokio::time::Interval,
+    /// Whose sessions have ended in this process.
+    changes: broadcast::Receiver<UserId>,
 }
 
 impl Feed {
@@ -75,6 +78,7 @@ impl Feed {
             ready_at: now,
             ping: interval_at(now + PING, PING),
             recheck: interval_at(now + RECHECK, RECHECK),
+            changes: cx.app.sessions.changes(),
             cx,
         }
     }
@@ -95,7 +99,21 @@ impl Feed {
                 listener.next(|| app.live.position()).await
             };
             tokio::select! {
+                // What comes first is looked at first: nothing is told to somebody whose session has ended.
+                biased;
                 () = stopping.cancelled() => return None,
+                changed = self.changes.recv() => {
+                    let is_theirs = changed.map_or(true, |user| self.cx.actor.person() == Some(&user));
+                    if is_theirs && !self.may_stay().await {
+                        return None;
+                    }
+                }
+                _ = self.ping.tick() => return Some(vec![Message::new(None, News::Ping(Nothing {}))]),
+                _ = self.recheck.tick() => {
+                    if !self.may_stay().await {
+                        return None;
+                    }
+                }
                 (position, marks) = marks => {
                     self.ready_at = Instant::now() + PACE;
                     let by_permission = self.customer.is_none() && !marks.events.is_empty();
@@ -104,12 +122,6 @@ impl Feed {
                     }
                     let told = self.tell(position, marks).await;
                     return self.read(told);
-                }
-                _ = self.ping.tick() => return Some(vec![Message::new(None, News::Ping(Nothing {}))]),
-                _ = self.recheck.tick() => {
-                    if !self.may_stay().await {
-                        return None;
-                    }
                 }
             }
         }
