@@ -185,7 +185,7 @@ async fn input(request: Request, app: &Arc<App>) -> Result<Value, Failed> {
     let (head, body) = request.into_parts();
     let body = super::body::read(body, AI_BODY_BYTES_MAX).await?;
     match media_type.as_str() {
-        "application/json" => super::body::parse(&body),
+        "application/json" => Ok(super::body::parse(&body)?),
         "multipart/form-data" => {
             let request = Request::from_parts(head, body.into());
             form(Multipart::from_request(request, app).await.map_err(|_| bad_form())?).await

@@ -27,8 +27,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Failed> {
         require_json(request.headers())?;
         let bytes = read(request.into_body(), BODY_BYTES_MAX).await?;
-        let Object(body) = parse(&bytes)?;
-        Ok(Self(body))
+        Ok(Self(object(&bytes)?))
     }
 }
 
@@ -118,17 +117,22 @@ fn require_json(headers: &header::HeaderMap) -> Result<(), Failed> {
     Err(Error::new(Code::UnsupportedMediaType, "Send Content-Type: application/json.").into())
 }
 
+/// Parses an object.
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    parse(bytes).map(|Object(body)| body)
+}
+
 /// Parses JSON; the field at fault is looked for only when there is one.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     match serde_json::from_slice(bytes) {
         Ok(value) => Ok(value),
         Err(error)
             if error.is_data() || lacks_word(&error, bytes) || error.to_string().starts_with(words::OUT_OF_RANGE) =>
         {
             let Fault { pointer, detail } = words::fault::<T, _>(&mut serde_json::Deserializer::from_slice(bytes));
-            Err(Error::field(pointer, detail).into())
+            Err(Error::field(pointer, detail))
         }
-        Err(error) => Err(Error::new(Code::MalformedJson, malformed(&error)).into()),
+        Err(error) => Err(Error::new(Code::MalformedJson, malformed(&error))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::id::FeatureKey;
-use domain::time::Timestamp;
+use domain::time::{TimeError, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -104,9 +104,11 @@ pub async fn history(cx: Authed<UsageRead>, Query(query): Query<HistoryQuery>) -
 
 /// An instant of the query: a time, or a date for its midnight in the tenant's zone.
 pub fn instant(cx: &Cx, name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
-    let wrong = |_| {
-        let detail = "write a date such as 2026-11-22, or a time such as 2026-11-22T10:00:00Z";
-        Error::parameter(name, detail)
+    let wrong = |error| match error {
+        TimeError::Range => Error::parameter(name, "use a time from -9999-01-03 to 9999-12-29"),
+        TimeError::Format | TimeError::Zone(_) => {
+            Error::parameter(name, "write a date such as 2026-11-22, or a time such as 2026-11-22T10:00:00Z")
+        }
     };
     text.map(|text| Timestamp::parse_in(text, &cx.tenant.catalog.zone).map_err(wrong)).transpose()
 }

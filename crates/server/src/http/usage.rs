@@ -8,11 +8,12 @@ use domain::reservation::TTL_SECONDS_DEFAULT;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use store::gate::{Done, Idempotency};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Authed, UsageCorrect, UsageRead, UsageWrite};
-use super::body::Body;
+use super::body::{Body, object};
 use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
 use super::retry::Retry;
@@ -105,12 +106,12 @@ pub struct BatchItem {
 }
 
 /// Several actions, each decided on its own.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchBody {
-    /// 1 to 1,000.
-    #[serde(deserialize_with = "super::body::objects")]
-    items: Vec<BatchItem>,
+    /// 1 to 1,000. Each is read on its own: one that is wrong is answered as such, beside the others.
+    #[schema(value_type = Vec<BatchItem>)]
+    items: Vec<Box<RawValue>>,
 }
 
 /// The level of a gauge.
@@ -292,20 +293,18 @@ pub async fn batch(
     if body.items.is_empty() || body.items.len() > BATCH_MAX {
         return Err(Error::field("/items", format!("name 1 to {BATCH_MAX} actions")).into());
     }
-    usage::read_ahead(&cx, body.items.iter().map(|item| item.customer.as_deref())).await;
-    let results = futures_util::future::join_all(
-        body.items.into_iter().zip(0..).map(|(item, at)| one_of_batch(&cx, item, retry.of_item(at))),
-    )
-    .await;
-    Ok(Json(BatchAnswer { results }))
+    let items: Vec<_> = body.items.iter().map(|item| object::<BatchItem>(item.get().as_bytes())).collect();
+    usage::read_ahead(&cx, items.iter().flatten().map(|item| item.customer.as_deref())).await;
+    let answers = items.into_iter().zip(0..).map(|(item, at)| one_of_batch(&cx, item, retry.of_item(at)));
+    Ok(Json(BatchAnswer { results: futures_util::future::join_all(answers).await }))
 }
 
-async fn one_of_batch(cx: &Cx, item: BatchItem, retry: Option<String>) -> BatchResult {
-    let BatchItem { customer, items, metadata, idempotency_key } = item;
-    let idempotency_key = idempotency_key.or(retry);
-    // The same action sent alone is the same request, so that a client may retry it either way.
-    let body = UseBody { customer, items, metadata };
+async fn one_of_batch(cx: &Cx, item: Result<BatchItem, Error>, retry: Option<String>) -> BatchResult {
     let done = async {
+        let BatchItem { customer, items, metadata, idempotency_key } = item?;
+        let idempotency_key = idempotency_key.or(retry);
+        // The same action sent alone is the same request, so that a client may retry it either way.
+        let body = UseBody { customer, items, metadata };
         let identity = match &idempotency_key {
             Some(key) => Some(idempotency::of_request(cx, "consume", key, &body)?),
             None => None,

@@ -276,6 +276,9 @@ fn each_action_of_a_batch_stands_for_itself() {
             one("mixed", "no_such", 1, json!(null)),
             one("mixed", "contract_review", 1, json!(null)),
             one("mixed", "invoice_ocr", 0, json!(null)),
+            json!({ "customer": "mixed", "items": [{ "feature": "invoice_ocr" }] }),
+            json!({ "customer": 7, "items": [] }),
+            json!(["mixed"]),
             one("mixed", "invoice_ocr", 40, json!(null)),
         ] });
         let done = server.post("/api/usage/batch", &key, body).await;
@@ -289,9 +292,14 @@ fn each_action_of_a_batch_stands_for_itself() {
             [404, "unknown-feature"],
             [403, "feature-not-in-plan"],
             [422, "invalid-input"],
+            [422, "invalid-input"],
+            [422, "invalid-input"],
+            [422, "invalid-input"],
             [200, null],
         ]);
         assert_eq!(json!(said), expected);
+        let fault = &done.body["results"][6]["body"]["errors"][0];
+        assert_eq!(*fault, json!({ "pointer": "/items/0/amount", "detail": "add it" }), "as it is told alone");
         let refused = &done.body["results"][1]["body"];
         assert_eq!(json!([refused["status"], refused["quota"]["used"]]), json!([429, 60]));
         let retried = json!({ "items": [one("mixed", "invoice_ocr", 1, json!("a"))] });
