@@ -20,6 +20,7 @@ const heading = (name: string | RegExp) => (page: Page) =>
 
 const VIEWS: View[] = [
   { name: "sign-in", path: "/", ready: heading("Sign in") },
+  { name: "forgotten password", path: "/forgot", ready: heading("Choose a new password") },
   {
     name: "overview",
     path: "/",

@@ -17,6 +17,14 @@ test.describe("a wrong password", () => {
   });
 });
 
+test("who forgot the password asks for a link from the sign-in page", async ({ page }) => {
+  await page.goto(server().url);
+  await page.getByRole("link", { name: "Forgot your password?" }).click();
+  await page.getByRole("textbox", { name: "E-mail address" }).fill(NEW);
+  await page.getByRole("button", { name: "Send me a link" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Look into your mail" })).toBeVisible();
+});
+
 test("the demo's accounts can be chosen; no password is shown", async ({ page }) => {
   await page.goto(server().url);
   const { demoUsers } = JSON.parse((await page.locator("#boot").textContent()) ?? "");

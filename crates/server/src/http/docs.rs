@@ -75,6 +75,9 @@ pub fn document(document: &str) -> Response {
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}\
 code,pre{font-family:ui-monospace,monospace;font-size:.9em}summary{cursor:pointer;padding:.35rem 0}\
+h1{line-height:1.2}a{color:light-dark(#0f5f59,#6ee7d8)}\
+input{font:inherit;color:inherit;background:none;box-sizing:border-box;width:100%;max-width:24rem;padding:.5rem .75rem;border:1px solid #888;border-radius:8px}\
+button{font:inherit;font-weight:600;cursor:pointer;padding:.5rem 1.25rem;border:1px solid #0f766e;border-radius:8px;background:#0f766e;color:#fff}\
 .m{display:inline-block;min-width:4.5rem;font-weight:700}pre{overflow:auto;padding:.75rem;border:1px solid #8886;border-radius:6px}";
 
 /// The document as a page, without a script or a foreign host.
@@ -125,7 +128,7 @@ pub async fn problem(Path(code): Path<String>) -> Result<Response, Failed> {
 
 pub fn whole(title: &str, body: &str) -> Response {
     let html = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{}</title><style>{STYLE}</style><body>{body}",
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{}</title><style>{STYLE}</style><body><main>{body}</main>",
         escape(title)
     );
     let mut response = Html(html).into_response();

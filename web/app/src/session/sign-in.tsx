@@ -1,4 +1,4 @@
-import { Text } from "@mantine/core";
+import { Anchor, Text } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useRef, useState } from "react";
@@ -39,6 +39,10 @@ export function SignIn() {
           onSubmit={enter}
           action="Sign in"
         />
+        {/* A page of the server's own, which the router does not know. */}
+        <Anchor href="/forgot" size="sm" underline="always" mt="md" display="inline-block">
+          Forgot your password?
+        </Anchor>
       </Page>
     </PlainFrame>
   );

@@ -24,6 +24,7 @@ function OpenDialog(props: QuotaExceededDialogProps & { problem: TollgateError }
   const { problem, onClose, onAction, labels = english, locale, now, note } = props;
   const ref = useRef<HTMLDialogElement>(null);
   const heading = useRef<HTMLHeadingElement>(null);
+  const notes = useRef<HTMLParagraphElement>(null);
   const id = useId();
 
   useEffect(() => {
@@ -37,6 +38,12 @@ function OpenDialog(props: QuotaExceededDialogProps & { problem: TollgateError }
       if (opener instanceof HTMLElement) opener.focus();
     };
   }, []);
+
+  const noted = note !== undefined && note !== null && note !== false;
+  useEffect(() => {
+    // On a phone it comes below what fits.
+    if (noted) notes.current?.scrollIntoView?.({ block: "nearest" });
+  }, [noted]);
 
   const { quota } = problem;
   const wording = { labels, locale };
@@ -66,7 +73,7 @@ function OpenDialog(props: QuotaExceededDialogProps & { problem: TollgateError }
         </button>
       </div>
       {note && (
-        <p className="tg-note" role="status">
+        <p ref={notes} className="tg-note" role="status">
           {note}
         </p>
       )}
