@@ -371,15 +371,15 @@ pub async fn of_ticket(app: &Arc<App>, ticket: &str, parts: &Parts) -> Result<Cx
     Ok(context(app, tenant, actor, parts))
 }
 
-/// A caller who was let in, as they stand now; none when they may not be here any more.
-pub async fn still_here(cx: &Cx) -> Option<Actor> {
+/// A caller who was let in, as they stand now; none when they may not be here any more. Fails when that cannot be known.
+pub async fn still_here(cx: &Cx) -> Result<Option<Actor>> {
     // What memory knows of the tenant is kept fresh for live connections.
-    let tenant = cx.app.tenants.get(&cx.app.db, &cx.app.master, cx.tenant.id()).await;
-    if tenant.is_ok_and(|tenant| tenant.row.suspended) {
-        return None;
+    let tenant = cx.app.tenants.get(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+    if tenant.row.suspended {
+        return Ok(None);
     }
     let key_is_good = match cx.actor.key() {
-        Some(key) => key::is_good(cx, key).await.unwrap_or(false),
+        Some(key) => key::is_good(cx, key).await?,
         None => true,
     };
     let good = match &cx.actor {
@@ -387,11 +387,11 @@ pub async fn still_here(cx: &Cx) -> Option<Actor> {
         Actor::Browser { until, .. } => key_is_good && now() < *until,
         // What somebody who works for the tenant may see holds at once; only users of customers are believed for a while.
         Actor::User { role, .. } if *role > Role::User => {
-            return session::as_of_now(&cx.app, cx.tenant.id(), &cx.actor, now()).await.ok().flatten();
+            return session::as_of_now(&cx.app, cx.tenant.id(), &cx.actor, now()).await;
         }
         Actor::User { .. } | Actor::Viewer { .. } | Actor::System | Actor::Anonymous => {
-            return session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await.ok().flatten();
+            return session::of_token(&cx.app, cx.tenant.id(), &cx.actor, now()).await;
         }
     };
-    good.then(|| cx.actor.clone())
+    Ok(good.then(|| cx.actor.clone()))
 }

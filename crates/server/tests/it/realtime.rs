@@ -1,12 +1,13 @@
 //! The live connection.
 
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::sql::execute;
 use super::support::document::assert_fits;
 use super::support::{Database, PASSWORD, Server, on_both};
 
@@ -56,6 +57,12 @@ impl Live {
                 return message;
             }
         }
+    }
+
+    /// Sends a text, as no client of this API does.
+    async fn say(&mut self, text: String) {
+        // The server may close the connection before all of it is sent.
+        let _sent = self.0.send(Message::text(text)).await;
     }
 
     /// Reads to the end and answers the close code.
@@ -334,5 +341,33 @@ fn a_socket_ends_with_the_server_and_with_the_session() {
         server.ask_to_stop();
         assert_eq!(stays.close_code().await, Some(1012));
         assert!(server.wait().success());
+    });
+}
+
+#[test]
+fn who_cannot_be_looked_at_is_asked_to_come_again_and_not_told_to_be_gone() {
+    on_both(async |database: Database| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start(&database, folder.path(), &["--demo"], &[]);
+        let admin = server.sign_in("admin@halisoft.example").await;
+        let mut live = Live::open(&server, &admin, "").await;
+        assert_eq!(live.next().await["type"], "snapshot");
+        execute(&database, folder.path(), "ALTER TABLE session RENAME TO session_away").await;
+        assert_eq!(live.close_code().await, Some(1013), "the database fails, which says nothing of the session");
+        execute(&database, folder.path(), "ALTER TABLE session_away RENAME TO session").await;
+        let mut again = Live::open(&server, &admin, "").await;
+        assert_eq!(again.next().await["type"], "snapshot");
+    });
+}
+
+#[test]
+fn who_breaks_the_protocol_is_told_so() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let near = server.sign_in("near@halisoft.example").await;
+        let mut live = Live::open(&server, &near, "").await;
+        assert_eq!(live.next().await["type"], "snapshot");
+        live.say("x".repeat(1_000_000)).await;
+        assert_eq!(live.close_code().await, Some(1002));
     });
 }

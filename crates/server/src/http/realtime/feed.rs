@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval_at, sleep_until};
 use super::message::{Message, News, Nothing, Quotas};
 use crate::app::{customer, usage};
 use crate::cx::{Actor, Cx, now};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::auth::still_here;
 use crate::http::wire::{QuotaMap, quota_map};
 use crate::live::{EVENTS_MAX, Listener, Marks, Place, Position, place_of};
@@ -130,17 +130,30 @@ impl Feed {
     /// Whether the caller may still hear all this. What they may be told follows their role as it is now.
     async fn may_stay(&mut self) -> bool {
         let same = |actor: &Actor| actor.own_customer() == self.customer.as_ref() && actor.has(Permission::UsageRead);
-        let Some(actor) = still_here(&self.cx).await.filter(same) else { return false };
-        self.cx.actor = actor;
-        true
+        match still_here(&self.cx).await {
+            Ok(actor) => {
+                let Some(actor) = actor.filter(same) else { return false };
+                self.cx.actor = actor;
+                true
+            }
+            Err(error) => {
+                self.note(&error);
+                false
+            }
+        }
+    }
+
+    /// Why the connection ends that cannot go on: a failure is no refusal, and the client is to come again.
+    fn note(&mut self, error: &Error) {
+        tracing::debug!(%error, "what a live connection has to tell could not be read");
+        self.failed = error.code.row().0 >= 500;
     }
 
     /// What was read to be told. A read that failed ends the connection, because a state that is not known is no state;
     /// one that was refused, as in a tenant that is suspended, ends it for good.
     fn read(&mut self, messages: Result<Vec<Message>>) -> Option<Vec<Message>> {
         if let Err(error) = &messages {
-            tracing::debug!(%error, "what a live connection has to tell could not be read");
-            self.failed = error.code.row().0 >= 500;
+            self.note(error);
         }
         messages.ok()
     }

@@ -29,6 +29,9 @@ use crate::limits::{SOCKET_INCOMING_BYTES_MAX, SOCKET_SEND, SOCKETS_MAX};
 use feed::Feed;
 use message::Message;
 
+/// The close code of a client that does not keep to the protocol (RFC 6455 §7.4.1).
+const BROKEN_PROTOCOL: u16 = 1002;
+
 /// Where a client goes on.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -123,8 +126,7 @@ async fn talk(cx: Cx, since: Option<String>, mut socket: WebSocket) {
     loop {
         let Some(said) = while_open(&mut socket, feed.next()).await else { return };
         let Some(messages) = said else {
-            let bye = CloseFrame { code: feed.close_code(), reason: "".into() };
-            let _gone = timeout(SOCKET_SEND, socket.send(WsMessage::Close(Some(bye)))).await;
+            close(&mut socket, feed.close_code()).await;
             return;
         };
         for message in messages {
@@ -136,6 +138,12 @@ async fn talk(cx: Cx, since: Option<String>, mut socket: WebSocket) {
     }
 }
 
+/// Says why the connection ends, if the client still listens.
+async fn close(socket: &mut WebSocket, code: u16) {
+    let bye = CloseFrame { code, reason: "".into() };
+    let _gone = timeout(SOCKET_SEND, socket.send(WsMessage::Close(Some(bye)))).await;
+}
+
 /// What comes of something, unless the client goes away first. What the client sends does not cut it short: a feed that
 /// was given up halfway would have lost what it had begun to tell.
 async fn while_open<T>(socket: &mut WebSocket, something: impl Future<Output = T>) -> Option<T> {
@@ -144,8 +152,14 @@ async fn while_open<T>(socket: &mut WebSocket, something: impl Future<Output = T
         tokio::select! {
             done = &mut something => return Some(done),
             incoming = socket.recv() => {
-                if matches!(incoming, None | Some(Err(_) | Ok(WsMessage::Close(_)))) {
-                    return None;
+                match incoming {
+                    Some(Ok(WsMessage::Close(_))) | None => return None,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => {
+                        // What it sent breaks the protocol or is too large (RFC 6455 §7.1.7), unless it is gone.
+                        close(socket, BROKEN_PROTOCOL).await;
+                        return None;
+                    }
                 }
             }
         }
