@@ -101,9 +101,10 @@ pub async fn create(app: &Arc<App>, password: &str, upstream: &Upstream, now: Ti
 
 /// Whether the demo's accounts have a password.
 pub async fn is_password(app: &App, password: &str) -> Result<bool> {
-    let operator = store::user::find_by_email(&app.db, &setup::platform(), OPERATOR).await?;
-    let stored = operator.as_ref().map(|user| user.password_hash.as_str());
-    app.passwords.verify(password, stored).await
+    match store::user::find_by_email(&app.db, &setup::platform(), OPERATOR).await? {
+        Some(operator) => app.passwords.fits(password, &operator.password_hash).await,
+        None => Ok(false),
+    }
 }
 
 async fn tenant(app: &Arc<App>, starter: Starter, upstream: &Upstream, began: Timestamp) -> Result<Arc<Tenant>> {

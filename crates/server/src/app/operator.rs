@@ -153,7 +153,7 @@ async fn insert(tx: &mut Tx, row: &TenantRow) -> Result<()> {
 /// compared here.
 async fn refuse_other_password(cx: &Cx, tenant: &TenantId, (email, password): (&str, &str)) -> Result<()> {
     let Some(owner) = store::user::find_by_email(&cx.app.db, tenant, email).await? else { return Ok(()) };
-    let same = cx.app.passwords.verify(password, Some(&owner.password_hash)).await?;
+    let same = cx.app.passwords.fits(password, &owner.password_hash).await?;
     if same { Ok(()) } else { Err(usage::key_reused()) }
 }
 

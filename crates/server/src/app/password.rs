@@ -5,7 +5,7 @@ use std::sync::Arc;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Code, Error, Result};
 
@@ -17,7 +17,7 @@ pub const CHARS_MAX: usize = 128;
 /// keeps the idle process small (RELIABILITY S8).
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
-/// Hashes at once; others wait.
+/// Hashes at once; others wait. More than one would let as many guesses be looked at before they are counted.
 const AT_ONCE: usize = 1;
 /// Callers that may wait for their hash; more are refused.
 const WAITING_MAX: usize = 64;
@@ -32,6 +32,9 @@ pub struct Passwords {
     /// A hash of nothing, so that an unknown address costs as much as a wrong password.
     dummy: String,
 }
+
+/// A caller's turn to hash; it ends when this is dropped.
+pub struct Turn(#[expect(dead_code, reason = "kept for its end")] OwnedSemaphorePermit);
 
 fn argon2() -> Argon2<'static> {
     let params = Params::new(MEMORY_KIB, PASSES, 1, None).unwrap_or_default();
@@ -49,32 +52,39 @@ impl Passwords {
     pub async fn hash(&self, password: &str) -> Result<String> {
         check(password)?;
         let password = password.to_owned();
-        self.in_turn(move || hash_now(&password)).await?
+        in_turn(self.turn().await?, move || hash_now(&password)).await?.1
     }
 
-    /// Whether a password fits a stored hash; without one the same work is done for nothing.
-    pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<bool> {
+    /// Waits until it is the caller's turn to hash. Whoever counts failures does so within it: then no burst of attempts
+    /// has all its guesses looked at before the first is counted.
+    pub async fn turn(&self) -> Result<Turn> {
+        let busy = || Error::new(Code::Busy, "Too many sign-ins at once; try again shortly.").retry_after(2);
+        let _place = self.queue.try_acquire().map_err(|_| busy())?;
+        self.turns.clone().acquire_owned().await.map(Turn).map_err(|_| busy())
+    }
+
+    /// Whether a password fits a stored hash, for callers who are not guessing.
+    pub async fn fits(&self, password: &str, stored: &str) -> Result<bool> {
+        Ok(self.verify(self.turn().await?, password, Some(stored)).await?.1)
+    }
+
+    /// Whether a password fits a stored hash; without one the same work is done for nothing. Answers the turn, too, for
+    /// what has to come before the next.
+    pub async fn verify(&self, turn: Turn, password: &str, stored: Option<&str>) -> Result<(Turn, bool)> {
         if password.len() > CHARS_MAX * 4 {
-            return Ok(false);
+            return Ok((turn, false));
         }
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.dummy).to_owned();
         let password = password.to_owned();
-        let fits = self.in_turn(move || verify_now(&password, &stored)).await?;
-        Ok(fits && known)
+        let (turn, fits) = in_turn(turn, move || verify_now(&password, &stored)).await?;
+        Ok((turn, fits && known))
     }
+}
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let busy = || Error::new(Code::Busy, "Too many sign-ins at once; try again shortly.").retry_after(2);
-        let _place = self.queue.try_acquire().map_err(|_| busy())?;
-        let turn = self.turns.clone().acquire_owned().await.map_err(|_| busy())?;
-        let work = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(turn);
-            done
-        });
-        work.await.map_err(Error::internal)
-    }
+/// Works on a thread of its own. The turn goes with it, so that it is not over before the work is when the caller goes.
+async fn in_turn<T: Send + 'static>(turn: Turn, work: impl FnOnce() -> T + Send + 'static) -> Result<(Turn, T)> {
+    tokio::task::spawn_blocking(move || (turn, work())).await.map_err(Error::internal)
 }
 
 fn hash_now(password: &str) -> Result<String> {

@@ -132,19 +132,24 @@ pub fn one_line(pointer: &str, text: &str) -> Result<String> {
 pub async fn login(cx: &Cx, email: &str, password: &str, cookie: bool) -> Result<SignedIn> {
     let wrong = || Error::new(Code::InvalidCredentials, "Check the e-mail address and the password, and try again.");
     let email = address(email).map_err(|_| wrong())?;
+    // Told at once, without a place in the queue; and again in turn, where the attempts before this one are counted.
+    wait_after_failures(cx, &email).await?;
+    let turn = cx.app.passwords.turn().await?;
     wait_after_failures(cx, &email).await?;
     let user = store::user::find_by_email(&cx.app.db, cx.tenant.id(), &email).await?;
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let fits = cx.app.passwords.verify(password, stored).await?;
+    let (turn, fits) = cx.app.passwords.verify(turn, password, stored).await?;
     let mut tx = cx.app.db.begin().await?;
     let Some(user) = user.filter(|_| fits) else {
         store::user::add_failure(&mut tx, cx.tenant.id(), &email, cx.now).await?;
         tx.commit().await?;
+        drop(turn);
         return Err(wrong());
     };
     store::user::clear_failures(&mut tx, cx.tenant.id(), &email).await?;
     let signed_in = begin(&mut tx, cx, user, cookie).await?;
     tx.commit().await?;
+    drop(turn);
     Ok(signed_in)
 }
 
@@ -167,7 +172,11 @@ async fn admit_registration(cx: &Cx) -> Result<()> {
 
 async fn wait_after_failures(cx: &Cx, email: &str) -> Result<()> {
     match store::user::failures(&cx.app.db, cx.tenant.id(), email).await? {
-        Some(failed) => wait(cx, &failed, (FREE_FAILURES, WAIT_SECONDS_MAX)),
+        // Somebody else may have failed; whom the account belongs to has another way in.
+        Some(failed) => wait(cx, &failed, (FREE_FAILURES, WAIT_SECONDS_MAX)).map_err(|error| {
+            let detail = format!("{} A new password by mail (/forgot) ends the wait.", error.detail);
+            Error { detail, ..error }
+        }),
         None => Ok(()),
     }
 }

@@ -304,3 +304,25 @@ fn registering_tells_nothing_and_gives_the_tenant_s_default_plan() {
         }
     });
 }
+
+#[test]
+fn no_burst_of_attempts_has_all_its_guesses_looked_at() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let guess = |number: usize| {
+            let server = &server;
+            async move { login(server, "pro@halisoft.example", &format!("guess-{number}")).await }
+        };
+        let answers = futures_util::future::join_all((0..40).map(guess)).await;
+        let looked_at = answers.iter().filter(|answer| answer.status == 401).count();
+        assert_eq!(looked_at, 5, "the free ones");
+        assert!(answers.iter().all(|answer| [401, 429].contains(&answer.status)), "{answers:?}");
+        let owner = login(&server, "pro@halisoft.example", PASSWORD).await;
+        owner.assert_problem(429, "too-many-attempts");
+        assert!(owner.text_at("/detail").contains("/forgot"), "{owner:?}");
+        // Whoever has the right password may come often at once.
+        let sign_in = |_| login(&server, "near@halisoft.example", PASSWORD);
+        let all = futures_util::future::join_all((0..20).map(sign_in)).await;
+        assert!(all.iter().all(|answer| answer.status == 200), "{all:?}");
+    });
+}
