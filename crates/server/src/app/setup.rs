@@ -84,7 +84,14 @@ pub async fn master_key(
             Error::new(Code::Internal, "TOLLGATE_MASTER_KEY must be 64 hexadecimal digits (32 bytes).")
         })?,
         None if demo => demo_key(db, now).await?,
-        None => file_key(&data.join("master.key"))?,
+        None => {
+            let file = data.join("master.key");
+            // A new key could open nothing of what is there.
+            if !file.exists() && store::secret::find(db, &platform(), KEY_CHECK).await?.is_some() {
+                return Err(other_key());
+            }
+            file_key(&file)?
+        }
     };
     let master = MasterKey::new(&bytes)?;
     let mut tx = db.begin().await?;
@@ -96,10 +103,15 @@ pub async fn master_key(
 
 fn fitting(master: MasterKey, check: &str) -> Result<MasterKey> {
     if master.open(&platform(), KEY_CHECK, check).as_deref() != Some(CHECK_TEXT) {
-        let detail = "The master key does not fit this database. Start with the key that it was made with.";
-        return Err(Error::new(Code::Internal, detail));
+        return Err(other_key());
     }
     Ok(master)
+}
+
+fn other_key() -> Error {
+    let detail = "the master key does not fit this database: give the one that it was made with as TOLLGATE_MASTER_KEY \
+                  (--master-key), or start with the data folder (--data) in which its master.key lies; every node needs the same";
+    Error::new(Code::Internal, detail)
 }
 
 /// The demo keeps a key of its own in its database: which of the two a database is must be said at its start. Told
@@ -118,7 +130,8 @@ async fn refuse_other_mode(db: &Db, has_key: bool, demo: bool) -> Result<()> {
         }
         (false, true, false) => {
             format!(
-                "this database was not made by the demo: start it without --demo (TOLLGATE_DEMO), {elsewhere} for the demo"
+                "this database was not made by the demo: start it without --demo (TOLLGATE_DEMO), {elsewhere} for the \
+                 demo; one that the demo made with a master key of its own needs that key (TOLLGATE_MASTER_KEY)"
             )
         }
         _ => return Ok(()),

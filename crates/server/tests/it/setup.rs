@@ -91,7 +91,10 @@ fn a_master_key_that_does_not_fit_the_database_refuses_to_start() {
             let said = start(key).err().expect("it does not start");
             assert!(said.contains(why) && !said.contains(key), "{said}");
         }
-        assert!(Server::try_start(&database, folder.path(), &[], &[]).is_err(), "nor with a key of its own making");
+        let said =
+            Server::try_start(&database, folder.path(), &[], &[]).err().expect("nor with a key of its own making");
+        assert!(said.contains("TOLLGATE_MASTER_KEY") && said.contains("every node needs the same"), "{said}");
+        assert!(!folder.path().join("master.key").exists(), "a key that opens nothing is not left behind");
         assert!(start(&right).is_ok(), "the right one still fits");
     });
 }
