@@ -1,6 +1,6 @@
 //! The catalog as code, from the command line: on the database, or over a running server's API.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use providers::http::Secret;
 use providers::remote::{Document, Remote, Reply};
 use serde_json::Value;
 
+use super::say::{self, say};
 use super::{Storage, switch};
 use crate::app::catalog::{self, How, difference};
 use crate::app::mail::account::Platform;
@@ -102,7 +103,7 @@ pub async fn run(command: CatalogCommand) -> Result<ExitCode> {
             let told = target.apply(&text, how, None).await;
             target.close().await;
             let told = told?;
-            print!("{}", told.text);
+            say::text(&told.text);
             Ok(if told.changes == 0 { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
         }
         CatalogCommand::Apply { place, file, dry_run, prune, applies, yes } => {
@@ -121,7 +122,7 @@ async fn export(place: &Place, output: Option<&Path>) -> Result<ExitCode> {
     target.close().await;
     let yaml = yaml?;
     match output {
-        None => print!("{yaml}"),
+        None => say::text(&yaml),
         Some(file) => std::fs::write(file, yaml).map_err(|error| plain(format!("{}: {error}", file.display())))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -130,16 +131,16 @@ async fn export(place: &Place, output: Option<&Path>) -> Result<ExitCode> {
 /// Shows what would change, asks, and makes it so, unless somebody else has changed something meanwhile.
 async fn apply(target: &Target, text: &str, how: How, yes: bool) -> Result<()> {
     let told = target.apply(text, How { dry_run: true, ..how }, None).await?;
-    print!("{}", told.text);
+    say::text(&told.text);
     if how.dry_run || told.to_do == 0 {
         return Ok(());
     }
     if !yes && !agreed()? {
-        println!("nothing was changed");
+        say!("nothing was changed");
         return Ok(());
     }
     target.apply(text, how, Some(&told.tag)).await?;
-    println!("applied");
+    say!("applied");
     Ok(())
 }
 
@@ -148,8 +149,7 @@ fn agreed() -> Result<bool> {
     if !stdin.is_terminal() {
         return Err(plain("there is nobody to ask: look at it with --dry-run, then add --yes"));
     }
-    print!("apply this? [y/N] ");
-    std::io::stdout().flush().map_err(plain)?;
+    say::text("apply this? [y/N] ");
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).map_err(plain)?;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))

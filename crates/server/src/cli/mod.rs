@@ -1,7 +1,8 @@
 //! The command line: parses, calls one use case, prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
+#![expect(clippy::print_stderr, reason = "the command line talks to people")]
 
 mod catalog;
+mod say;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::error::{Code, Error, Result};
 use crate::mail_args::MailArgs;
 use crate::start::{self, Running, Settings};
 use crate::{ceiling, http};
+use say::say;
 
 mod tenant;
 
@@ -244,7 +246,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Doctor(doctor) => self::doctor(&doctor).await,
         Command::Rebuild(storage) => {
             let counters = doctor::rebuild(&settled(&storage).await?).await?;
-            println!("{counters} counters restored from their events");
+            say!("{counters} counters restored from their events");
             Ok(ExitCode::SUCCESS)
         }
         Command::Audit(AuditCommand::Verify { storage, tenant, master_key, head }) => {
@@ -252,12 +254,12 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         }
         Command::Catalog(command) => Box::pin(catalog::run(command)).await,
         Command::Openapi => {
-            print!("{}", http::openapi());
+            say::text(&http::openapi());
             Ok(ExitCode::SUCCESS)
         }
         Command::Migrate(storage) => {
             let db = Db::open(&storage.location()?).await.map_err(plain)?;
-            println!("the schema on {} is up to date", db.kind_name());
+            say!("the schema on {} is up to date", db.kind_name());
             Ok(ExitCode::SUCCESS)
         }
         Command::BenchCeiling { listen } => {
@@ -310,14 +312,14 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
         );
     }
     if let Some(path) = running.setup_link().await? {
-        println!("make the first operator: http://{address}{path}");
+        say!("make the first operator: http://{address}{path}");
     }
     if tenants.is_empty() {
-        println!("{NO_TENANT}");
+        say!("{NO_TENANT}");
     }
     // Who reads `ready` may stop it at once.
     running.heed_signals()?;
-    println!("ready http://{address}");
+    say!("ready http://{address}");
     running.serve(listener).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -347,7 +349,7 @@ async fn make_demo(app: &Arc<App>, serve: &Serve) -> Result<()> {
         }
     })?;
     match given {
-        None if made => println!("demo password: {password}"),
+        None if made => say!("demo password: {password}"),
         Some(_) if !made && !demo::is_password(app, &password).await? => tracing::warn!(
             "the demo's accounts keep the password they were made with: TOLLGATE_DEMO_PASSWORD counts when the demo is \
              made, in an empty database"
@@ -394,30 +396,30 @@ async fn settled(storage: &Storage) -> Result<Db> {
 
 async fn doctor(doctor: &Doctor) -> Result<ExitCode> {
     let db = settled(&doctor.storage).await?;
-    println!("{}: the schema is up to date", db.kind_name());
+    say!("{}: the schema is up to date", db.kind_name());
     if !doctor.invariants {
         return Ok(ExitCode::SUCCESS);
     }
     let violations = doctor::invariants(&db).await?;
     if violations.is_empty() {
-        println!("no violation:");
+        say!("no violation:");
         for (name, meaning) in doctor::INVARIANTS {
-            println!("  {name}: {meaning}");
+            say!("  {name}: {meaning}");
         }
         return Ok(ExitCode::SUCCESS);
     }
     for (name, meaning) in doctor::INVARIANTS {
         let mut of_it = violations.iter().filter(|violation| violation.invariant == name).peekable();
         if of_it.peek().is_some() {
-            println!("{name} is violated: {meaning}");
+            say!("{name} is violated: {meaning}");
         }
         for violation in of_it {
-            println!("  {}", violation.what);
+            say!("  {}", violation.what);
         }
     }
     let count = violations.len();
-    println!("{count} {}", if count == 1 { "violation" } else { "violations" });
-    println!("`tollgate rebuild` makes every counter anew from its events, which mends I2");
+    say!("{count} {}", if count == 1 { "violation" } else { "violations" });
+    say!("`tollgate rebuild` makes every counter anew from its events, which mends I2");
     Ok(ExitCode::FAILURE)
 }
 
@@ -429,7 +431,7 @@ async fn verify_audit(
     let db = existing(storage).await?;
     let (master, of_demo) = setup::known_master_key(&db, &storage.data, master_key).await?;
     if of_demo {
-        println!("the key is the demo's, which lies in the database: who can write that can forge everything");
+        say!("the key is the demo's, which lies in the database: who can write that can forge everything");
     }
     let tenants = store::tenant::list(&db).await?;
     let wanted: Vec<_> = tenants.iter().filter(|row| slug.is_none_or(|slug| row.slug == slug)).collect();
@@ -439,7 +441,7 @@ async fn verify_audit(
     let mut findings = 0;
     for row in wanted {
         let report = audit::chain::verify(&db, &master, &row.id(), (kept.clone(), crate::cx::now())).await?;
-        println!("{}", audit::chain::told(&row.slug, &report));
+        say!("{}", audit::chain::told(&row.slug, &report));
         findings += report.findings.len();
     }
     Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -485,9 +487,9 @@ async fn create_member(
     let cx = Cx::system(app, &tenant, "cli");
     let user = setup::create_member(&cx, email, password, role).await?;
     drop(cx);
-    println!("{} is {} of {}", user.email, user.role, tenant.row.slug);
+    say!("{} is {} of {}", user.email, user.role, tenant.row.slug);
     if tenants.is_empty() {
-        println!("{NO_TENANT}");
+        say!("{NO_TENANT}");
     }
     running.stop().await;
     Ok(ExitCode::SUCCESS)

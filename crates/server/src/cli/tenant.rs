@@ -8,6 +8,7 @@ use domain::tenant::Mode;
 use domain::time::Timestamp;
 use store::db::Location;
 
+use super::say::say;
 use super::{Storage, existing, opened, switch};
 use crate::app::operator::{self, Edit, NewTenant};
 use crate::app::revision::Expected;
@@ -173,9 +174,9 @@ async fn create(create: Create) -> Result<()> {
     drop(cx);
     running.stop().await;
     let ((row, _), _) = made?;
-    println!("{} is made ({}, from the template {})", row.slug, row.mode, new.template.name());
+    say!("{} is made ({}, from the template {})", row.slug, row.mode, new.template.name());
     for step in steps {
-        println!("- {step}");
+        say!("- {step}");
     }
     Ok(())
 }
@@ -197,7 +198,7 @@ async fn edit(keyed: &Keyed, slug: &str, to: Edit) -> Result<()> {
     running.stop().await;
     let (row, _) = edited?;
     let told = if suspended { "is suspended: nobody can sign in or use it" } else { "goes on" };
-    println!("{} {told}", row.slug);
+    say!("{} {told}", row.slug);
     Ok(())
 }
 
@@ -215,10 +216,10 @@ async fn list(storage: &Storage) -> Result<()> {
     let width = rows.iter().map(|row| row.slug.len()).max().unwrap_or_default();
     for row in &rows {
         let state = if row.suspended { "suspended" } else { "active" };
-        println!("{:width$}  {:7}  {state:9}  {}", row.slug, row.mode, row.name);
+        say!("{:width$}  {:7}  {state:9}  {}", row.slug, row.mode, row.name);
     }
     if rows.is_empty() {
-        println!("{}", super::NO_TENANT);
+        say!("{}", super::NO_TENANT);
     }
     Ok(())
 }
@@ -245,7 +246,7 @@ async fn show(storage: &Storage, slug: &str) -> Result<()> {
         ("last used", time(extent.last_used_at)),
         ("made", time(Some(row.created_at))),
     ] {
-        println!("{what:10} {value}");
+        say!("{what:10} {value}");
     }
     Ok(())
 }

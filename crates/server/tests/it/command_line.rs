@@ -146,3 +146,17 @@ fn the_doctor_speaks_of_what_it_checks_and_not_of_its_code() {
         assert!(said.contains("\n2 violations\n"), "{said}");
     });
 }
+
+#[test]
+fn whoever_stops_reading_breaks_no_command() {
+    on_sqlite(async || {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(Server::start(&Database::Sqlite, folder.path(), &["--demo"], &[]).stop().success());
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut doctor = tollgate(&Database::Sqlite, folder.path(), "doctor");
+        let output = doctor.arg("--invariants").stdout(writer).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("panicked"), "{said}");
+    });
+}
