@@ -62,6 +62,9 @@ fn in_words(message: &str) -> String {
         "invalid type" if is_huge(found) && wanted(expected).contains("whole number") => {
             return "use a smaller number".to_owned();
         }
+        "invalid type" if found.contains("`-0.0`") && wanted(expected).contains("whole number") => {
+            return "write 0 without a sign".to_owned();
+        }
         "invalid type" => return format!("use {}; this is {}", wanted(expected), given(found)),
         "invalid value" if found.starts_with("integer") && !found.contains('-') => {
             return "use a smaller number".to_owned();
@@ -163,6 +166,7 @@ mod tests {
         for (text, pointer, detail) in [
             (r#"{"amount":"1"}"#, "/amount", "use a whole number; this is a text"),
             (r#"{"amount":1.5}"#, "/amount", "use a whole number; this is a number with a point or an exponent"),
+            (r#"{"amount":-0}"#, "/amount", "write 0 without a sign"),
             (r#"{"amount":99999999999999999999999}"#, "/amount", "use a smaller number"),
             (r#"{"amount":1e400}"#, "/amount", "use a smaller number"),
             (r#"{"amount":1,"list":[[1]]}"#, "/list/0", "use an object; this is a list"),

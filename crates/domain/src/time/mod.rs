@@ -82,7 +82,8 @@ impl Timestamp {
 
     /// Reads RFC 3339.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
-        text.parse::<jiff::Timestamp>().map(|t| Self(t.as_microsecond())).map_err(|_| TimeError::Format)
+        let parsed = text.parse::<jiff::Timestamp>().map(|t| Self(t.as_microsecond()));
+        parsed.map_err(|error| if error.is_range() { TimeError::Range } else { TimeError::Format })
     }
 
     /// Reads RFC 3339, or a date alone, which stands for its midnight in a zone.

@@ -13,9 +13,7 @@ use crate::limits::KEY_BYTES_MAX;
 /// The identity of a request: its key within (principal, route), and its parsed body (SPEC §13). The tenant is added
 /// by the store.
 pub fn of_request(cx: &Cx, route: &str, key: &str, body: &impl Serialize) -> Result<Idempotency> {
-    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.chars().any(char::is_control) {
-        return Err(Error::field("", format!("Idempotency-Key: use 1 to {KEY_BYTES_MAX} printable characters")));
-    }
+    check(key).map_err(|wanted| Error::field("", format!("Idempotency-Key: {wanted}")))?;
     let scope = match cx.actor.own_customer() {
         Some(customer) => customer.to_string(),
         None => cx.actor.name(),
@@ -24,6 +22,14 @@ pub fn of_request(cx: &Cx, route: &str, key: &str, body: &impl Serialize) -> Res
     let hash = i64::from_be_bytes(first(&digest(&[&body])));
     // 0 is for what the product itself does.
     Ok(Idempotency { key: name(&scope, route, key), request_hash: if hash == 0 { 1 } else { hash } })
+}
+
+/// Whether a text may be a key; fails with what to do.
+pub fn check(key: &str) -> Result<(), String> {
+    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.chars().any(char::is_control) {
+        return Err(format!("use 1 to {KEY_BYTES_MAX} printable characters"));
+    }
+    Ok(())
 }
 
 /// The identity of something that the product itself does at most once, ever: its key is not dropped with age.

@@ -203,7 +203,7 @@ fn media_type(headers: &HeaderMap) -> String {
 }
 
 fn bad_form() -> Failed {
-    Error::new(Code::MalformedJson, "The form could not be read to its end.").into()
+    Error::field("", "the form could not be read to its end; send it again, whole and with its boundary").into()
 }
 
 /// Fields become members, files become `files[]` with their media type and base64.

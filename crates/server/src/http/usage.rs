@@ -133,7 +133,7 @@ pub struct AdjustBody {
     /// The customer's id or externalId.
     #[schema(example = "acme-42")]
     customer: String,
-    /// Up is admitted like any use; down always is, to nothing at most.
+    /// Up is admitted like any use; down always is, as far as there is something to take away.
     #[schema(example = -1_500_000)]
     delta: i64,
 }
@@ -302,6 +302,9 @@ pub async fn batch(
 async fn one_of_batch(cx: &Cx, item: Result<BatchItem, Error>, retry: Option<String>) -> BatchResult {
     let done = async {
         let BatchItem { customer, items, metadata, idempotency_key } = item?;
+        if let Some(own) = &idempotency_key {
+            idempotency::check(own).map_err(|wanted| Error::field("/idempotencyKey", wanted))?;
+        }
         let idempotency_key = idempotency_key.or(retry);
         // The same action sent alone is the same request, so that a client may retry it either way.
         let body = UseBody { customer, items, metadata };

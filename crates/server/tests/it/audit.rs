@@ -83,9 +83,13 @@ fn each_change_says_who_did_what_to_what_and_from_where() {
         assert_eq!(list(&format!("from={at}&limit=1")).await, newest);
         assert_eq!(list(&format!("to={at}")).await.len(), all.len() - 1);
         assert!(list("to=2020-01-01").await.is_empty());
-        for (query, pointer) in
-            [("from=soon", "/from"), ("to=9999-12-31", "/to"), ("sort=actor", "/sort"), ("nonsense=1", "/nonsense")]
-        {
+        for (query, pointer) in [
+            ("from=soon", "/from"),
+            ("to=9999-12-31", "/to"),
+            ("to=9999-12-31T23:59:59Z", "/to"),
+            ("sort=actor", "/sort"),
+            ("nonsense=1", "/nonsense"),
+        ] {
             server.get(&format!("/api/admin/audit?{query}"), &admin).await.assert_field(pointer);
         }
         pages(&server, &admin, &all).await;

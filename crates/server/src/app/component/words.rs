@@ -6,6 +6,7 @@ use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
 use crate::error::FieldError;
+use crate::words::below;
 
 /// Names that are listed in one sentence.
 const NAMES_MAX: usize = 20;
@@ -14,12 +15,23 @@ const NAME_CHARS_MAX: usize = 40;
 
 /// What is wrong with one place of a value that should fit `schema`.
 pub fn told(error: &ValidationError<'_>, schema: &Value) -> FieldError {
-    FieldError { pointer: error.instance_path().to_string(), detail: detail(error, schema) }
+    let place = error.instance_path().to_string();
+    // The path of what is not there, or should not be, ends before it.
+    let pointer = if let Kind::Required { property } = error.kind() {
+        below(&place, &plain(property))
+    } else if let Kind::AdditionalProperties { unexpected } = error.kind()
+        && let [name] = unexpected.as_slice()
+    {
+        below(&place, &cut(name))
+    } else {
+        place
+    };
+    FieldError { pointer, detail: detail(error, schema) }
 }
 
 fn detail(error: &ValidationError<'_>, schema: &Value) -> String {
     match error.kind() {
-        Kind::Required { property } => format!("add `{}`", plain(property)),
+        Kind::Required { .. } => "add it".to_owned(),
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             let known = known(error, schema);
             let others = if known.is_empty() { String::new() } else { format!("; known here: {known}") };
@@ -163,7 +175,7 @@ mod tests {
             (json!({ "text": 7 }), "/text", "use a text; this is a number"),
             (json!({ "kind": secret }), "/kind", "use one of application/pdf, image/png, image/jpeg, image/gif"),
             (json!({ "lines": secret }), "/lines", "use null or a list; this is a text"),
-            (json!({ "lines": [{}] }), "/lines/0", "add `a`"),
+            (json!({ "lines": [{}] }), "/lines/0/a", "add it"),
             (json!({ "lines": [{ "a": 1 }, { "a": 2 }] }), "/lines", "name at most 1"),
             (json!({ "part": { "c": secret } }), "/part", "add one of `a`, `b`"),
             (json!({ "day": secret }), "/day", "write it in the form ^[0-9]{4}$ (a regular expression)"),
@@ -174,10 +186,9 @@ mod tests {
             assert!(found, "{input}: {errors:?}");
             assert!(errors.iter().all(|fault| !fault.detail.contains(secret)), "{input}: {errors:?}");
         }
-        let error = validator.iter_errors(&json!({ "txt": 1 })).map(|error| detail(&error, &schema)).next();
-        assert_eq!(
-            error.as_deref(),
-            Some("leave `txt` out; known here: `text`, `kind`, `lines`, `part`, `day`, `count`")
-        );
+        let error = validator.iter_errors(&json!({ "txt": 1 })).map(|error| told(&error, &schema)).next();
+        let error = error.map(|error| (error.pointer, error.detail));
+        let said = "leave `txt` out; known here: `text`, `kind`, `lines`, `part`, `day`, `count`".to_owned();
+        assert_eq!(error, Some(("/txt".to_owned(), said)));
     }
 }
