@@ -45,6 +45,9 @@ pub struct QuotaSaid {
     pub feature: FeatureKey,
     /// What people called it then.
     pub name: String,
+    /// What one of it is.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// The threshold that was passed, in per cent.
     pub threshold: u16,
     /// What was used.
@@ -190,6 +193,7 @@ async fn announce(tx: &mut Tx, cx: &Cx, row: &CrossingRow, crossing: &notice::Cr
     let feature = cx.tenant.catalog.features.get(&key);
     let said = QuotaSaid {
         name: feature.map_or_else(|| row.feature.clone(), |feature| feature.name.to_string()),
+        unit: feature.and_then(|feature| feature.unit.as_deref().map(str::to_owned)),
         feature: key,
         threshold: crossing.threshold,
         used: row.level_after,
@@ -198,7 +202,7 @@ async fn announce(tx: &mut Tx, cx: &Cx, row: &CrossingRow, crossing: &notice::Cr
     };
     let news = QuotaNews {
         feature: said.name.clone(),
-        unit: feature.and_then(|feature| feature.unit.as_deref().map(str::to_owned)),
+        unit: said.unit.clone(),
         used: said.used,
         limit: said.limit,
         percentage: said.percentage(),
