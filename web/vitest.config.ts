@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: "@tollgate/react/core", replacement: sdk("core/index.ts") },
       { find: "@tollgate/react/components", replacement: sdk("components/index.ts") },
+      { find: "@tollgate/react/de", replacement: sdk("de.ts") },
       { find: /^@tollgate\/react$/, replacement: sdk("index.ts") },
     ],
   },

@@ -80,9 +80,17 @@ pub fn moves_over(kind: FeatureKind, (before, after): (i64, i64), limit: Option<
 
 /// What stands although nobody was told: a limit was lowered, or a job was late (SPEC §5 "usage warnings that were
 /// missed").
+///
+/// All of it is noted, and its highest is told only where nothing as high was told in the period, of whatever limit: who
+/// knows that 90 % are used has learnt it, and who was given a little more is not warned for that.
 pub fn missed(level: i64, limit: Option<i64>, thresholds: Thresholds, told: &[Told]) -> Vec<Crossing> {
     let Some(limit) = limit.filter(|limit| *limit > 0) else { return Vec::new() };
-    passed(limit, told, ascending(thresholds), |percent| reaches(level, limit, percent))
+    let mut found = passed(limit, told, ascending(thresholds), |percent| reaches(level, limit, percent));
+    let known = told.iter().filter(|told| !told.rearmed).map(|told| told.threshold).max();
+    if let Some(highest) = found.last_mut() {
+        highest.announced = known.is_none_or(|known| known < highest.threshold);
+    }
+    found
 }
 
 fn passed(limit: i64, told: &[Told], thresholds: Vec<u16>, reached: impl Fn(u16) -> bool) -> Vec<Crossing> {
@@ -194,6 +202,20 @@ mod tests {
         assert_eq!(found.iter().map(|c| (c.threshold, c.announced)).collect::<Vec<_>>(), [(80, false), (90, true)]);
         let now = found.iter().map(|c| told(c.threshold, c.limit, c.number, false)).collect::<Vec<_>>();
         assert_eq!(missed(95, Some(100), USUAL, &now), []);
+    }
+
+    #[test]
+    fn who_knows_of_a_threshold_is_not_told_of_it_under_another_limit() {
+        let found = |level, limit, told: &[Told]| -> Vec<_> {
+            missed(level, Some(limit), USUAL, told).iter().map(|c| (c.threshold, c.announced)).collect()
+        };
+        let near = [told(80, 100, 0, false)];
+        assert_eq!(found(87, 105, &near), [(80, false)], "a little more was given");
+        assert_eq!(found(87, 98, &near), [(80, false)], "a little less, and no further threshold");
+        assert_eq!(found(87, 95, &near), [(80, false), (90, true)]);
+        assert_eq!(found(87, 80, &near), [(80, false), (90, false), (100, true)]);
+        assert_eq!(found(87, 80, &[told(100, 70, 0, false)]), [(80, false), (90, false), (100, false)]);
+        assert_eq!(found(87, 95, &[told(90, 100, 0, true)]), [(80, false), (90, true)], "a gauge fell between");
     }
 
     proptest! {

@@ -62,6 +62,20 @@ pub async fn crossings(db: &Db, tenant: &TenantId, limit: i64) -> Result<Vec<Cro
         .await
 }
 
+/// What was passed of one customer's feature, in the order in which its level moved.
+pub async fn crossings_of(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    (customer, feature): (&str, &str),
+) -> Result<Vec<CrossingRow>> {
+    sql!("SELECT event_id, feature, customer_id, gauge, period_start, period_end, level_before, level_after, limit_value, warning, critical, quiet FROM crossing WHERE tenant_id = $1 AND customer_id = $2 AND feature = $3 ORDER BY version, event_id")
+        .bind(tenant)
+        .bind(customer)
+        .bind(feature)
+        .all(tx)
+        .await
+}
+
 /// Takes one of them; answers whether nobody else has.
 pub async fn take(tx: &mut Tx, tenant: &TenantId, row: &CrossingRow) -> Result<bool> {
     let rows = sql!("DELETE FROM crossing WHERE tenant_id = $1 AND event_id = $2 AND feature = $3")
@@ -82,13 +96,13 @@ struct ToldRow {
 }
 
 /// What was told of a feature in a period.
-pub async fn told(tx: &mut Tx, tenant: &TenantId, row: &CrossingRow) -> Result<Vec<Told>> {
+pub async fn told(on: impl Into<On<'_>>, tenant: &TenantId, row: &CrossingRow) -> Result<Vec<Told>> {
     let rows: Vec<ToldRow> = sql!("SELECT threshold, limit_value, number, rearmed FROM notice WHERE tenant_id = $1 AND customer_id = $2 AND feature = $3 AND period_start = $4 ORDER BY threshold, limit_value, number")
         .bind(tenant)
         .bind(&row.customer_id)
         .bind(&row.feature)
         .bind(row.period_start)
-        .all(tx)
+        .all(on)
         .await?;
     let told = |row: ToldRow| Told {
         threshold: u16::try_from(row.threshold).unwrap_or(u16::MAX),

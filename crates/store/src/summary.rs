@@ -94,6 +94,17 @@ pub async fn outdated(db: &Db, tenant: &TenantId, (now, catalog): (Timestamp, i6
     Ok(found)
 }
 
+/// Customers with a quota near its limit or over it, after one of them.
+pub async fn near(db: &Db, tenant: &TenantId, after: &str, limit: i64) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = sql!("SELECT customer_id FROM customer_summary WHERE tenant_id = $1 AND customer_id > $2 AND near > 0 ORDER BY customer_id LIMIT $3")
+        .bind(tenant)
+        .bind(after)
+        .bind(limit)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(customer,)| customer).collect())
+}
+
 /// The nodes that have batches whose customers were not looked at yet.
 pub async fn nodes(db: &Db) -> Result<Vec<i64>> {
     let rows: Vec<(i64,)> = sql!("SELECT n.node FROM node n WHERE EXISTS (SELECT 1 FROM gate_batch b WHERE b.node = n.node AND b.seq > n.summarized_seq) ORDER BY n.node")

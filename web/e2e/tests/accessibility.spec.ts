@@ -1,10 +1,11 @@
 import type { Page } from "@playwright/test";
 import { expectAccessible, LOOKS } from "../support/axe";
-import { expect, signedIn, test, useServer } from "../support/test";
+import { elsewhere, expect, signedIn, test, useServer } from "../support/test";
 
 const server = useServer();
 const USER = "near@halisoft.example";
 const FULL = "full@halisoft.example";
+const NEW = "new@halisoft.example";
 const ADMIN = "admin@halisoft.example";
 
 interface View {
@@ -17,6 +18,13 @@ interface View {
 
 const heading = (name: string | RegExp) => (page: Page) =>
   expect(page.getByRole("heading", { level: 1, name })).toBeVisible();
+
+/** Something to read: the first that asks uses it up, and for the others it is. */
+async function told(page: Page) {
+  const other = await elsewhere(page.request, server(), NEW);
+  await other.consume("invoice_ocr", 80);
+  await expect(page.getByRole("button", { name: "Notifications, 1 unread" })).toBeVisible();
+}
 
 const VIEWS: View[] = [
   { name: "sign-in", path: "/", ready: heading("Sign in") },
@@ -62,6 +70,28 @@ const VIEWS: View[] = [
       await page.getByRole("button", { name: "Run" }).click();
       await expect(page.getByRole("dialog")).toBeVisible();
     },
+  },
+  { name: "plans", path: "/plans", as: USER, ready: (page) => expect(page.locator("[data-plan]")).toHaveCount(3) },
+  { name: "notifications", path: "/notifications", as: NEW, ready: told },
+  { name: "no notifications", path: "/notifications", as: FULL, ready: heading("Notifications") },
+  {
+    name: "notification panel",
+    path: "/",
+    as: NEW,
+    ready: async (page) => {
+      await told(page);
+      await page.getByRole("button", { name: /^Notifications, 1/ }).click();
+      const panel = page.getByRole("dialog");
+      await expect(panel.getByRole("listitem")).toHaveCount(1);
+      const box = await panel.boundingBox();
+      expect(box?.x, "nothing is cut off at the left").toBeGreaterThanOrEqual(0);
+    },
+  },
+  {
+    name: "preferences",
+    path: "/notifications/preferences",
+    as: USER,
+    ready: (page) => expect(page.getByRole("switch").first()).toBeVisible(),
   },
   { name: "admin", path: "/admin", as: ADMIN, ready: heading(/./) },
   { name: "no plan", path: "/", as: ADMIN, ready: heading("No plan of your own") },

@@ -15,6 +15,7 @@ export default defineConfig({
         "core/index": "src/core/index.ts",
         index: "src/index.ts",
         "components/index": "src/components/index.ts",
+        de: "src/de.ts",
       },
       formats: ["es"],
     },

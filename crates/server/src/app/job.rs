@@ -61,6 +61,8 @@ enum Job {
     SendMail,
     /// Tell of thresholds that were passed on a node that could not tell.
     TellCrossings,
+    /// Tell of thresholds that a changed limit passed and nobody was told of.
+    FindMissedWarnings,
 }
 
 impl Job {
@@ -76,6 +78,7 @@ impl Job {
         Self::SyncPrice,
         Self::SendMail,
         Self::TellCrossings,
+        Self::FindMissedWarnings,
     ];
 
     const fn name(self) -> &'static str {
@@ -91,6 +94,7 @@ impl Job {
             Self::SyncPrice => provider::SYNC,
             Self::SendMail => "send_mail",
             Self::TellCrossings => "tell_crossings",
+            Self::FindMissedWarnings => "find_missed_warnings",
         }
     }
 
@@ -103,6 +107,7 @@ impl Job {
             Self::Summarize | Self::SendMail => Some(1),
             Self::DropExpired => Some(600),
             Self::FindUnsyncedPrices => Some(60),
+            Self::FindMissedWarnings => Some(21_600),
             Self::SyncPrice => None,
         }
     }
@@ -178,6 +183,7 @@ async fn perform(app: &Arc<App>, job: Job, row: &JobRow, now: Timestamp) -> Resu
         Job::FindUnsyncedPrices => find_unsynced_prices(app).await?,
         Job::SendMail => mail::deliver::begin(app, now).await?,
         Job::TellCrossings => notice::follow(app).await?,
+        Job::FindMissedWarnings => notice::find_missed(app).await?,
         Job::SyncPrice => {
             let cx = of_tenant(app, row).await?;
             if cx.tenant.row.suspended {

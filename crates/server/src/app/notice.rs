@@ -1,15 +1,18 @@
 //! Telling customers that a limit is near, and the inbox that says so (SPEC §6, decision 0018).
 //!
 //! The gate notes what passed a threshold, with the use. [`follow`] takes each such note and writes what is told, the
-//! inbox's row, its live event and the mails in one transaction.
+//! inbox's row, its live event and the mails in one transaction. What a changed limit passed, and no use, is found by
+//! [`missed`]: soon after the change, when the customer's summary is made anew, and by a job for whatever was left out.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use domain::catalog::FeatureKind;
+use domain::entitlement::resolve;
 use domain::event::{Audience, Event, Facts, Kind as Told};
 use domain::id::{CustomerId, FeatureKey, TenantId};
 use domain::notice;
+use domain::quota::{Quota, Status};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::db::Tx;
@@ -17,9 +20,10 @@ use store::list::Wanted;
 use store::notice::{CrossingRow, NotificationRow, Reader, RecipientRow};
 
 use super::audit::told;
+use super::directory::{self, Listed};
 use super::mail::kind::{Data, Kind, QuotaNews};
 use super::mail::{self, Mail};
-use super::usage;
+use super::{tenant, usage};
 use crate::cx::{Actor, App, Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -27,6 +31,8 @@ use crate::error::{Code, Error, Result};
 const TOGETHER: i64 = 20;
 /// After a transaction the teller rests this many times as long, so that it takes little from the gate under load.
 const REST: u32 = 4;
+/// Customers looked at in one step of the search for what was missed.
+const MISSED_STEP: i64 = 100;
 /// How long things stay in the inbox, in seconds: 90 days.
 const INBOX_KEPT_SECONDS: i64 = 90 * 86_400;
 /// How long it is known what was told, in seconds: longer than the longest period, which is a year.
@@ -39,6 +45,9 @@ pub struct QuotaSaid {
     pub feature: FeatureKey,
     /// What people called it then.
     pub name: String,
+    /// What one of it is.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// The threshold that was passed, in per cent.
     pub threshold: u16,
     /// What was used.
@@ -92,7 +101,7 @@ async fn in_tenant(app: &Arc<App>, tenant: &TenantId) -> Result<()> {
 /// Notes what a use passed, and tells of it unless it is of a period that is over, or nobody is to be told.
 async fn take(tx: &mut Tx, cx: &Cx, row: &CrossingRow) -> Result<()> {
     let tenant = cx.tenant.id();
-    let told = store::notice::told(tx, tenant, row).await?;
+    let told = store::notice::told(&mut *tx, tenant, row).await?;
     let kind = if row.gauge { FeatureKind::Gauge } else { FeatureKind::Counter };
     for fallen in notice::rearmed(kind, row.level_after, &told) {
         store::notice::rearm(tx, tenant, row, &fallen).await?;
@@ -108,11 +117,83 @@ async fn take(tx: &mut Tx, cx: &Cx, row: &CrossingRow) -> Result<()> {
     Ok(())
 }
 
+/// Looks for what was missed, at everybody who is near a limit.
+pub async fn find_missed(app: &Arc<App>) -> Result<()> {
+    for row in tenant::at_work(app).await? {
+        let tenant = app.tenants.fresh(&app.db, &app.master, &row.id()).await?;
+        let cx = Cx::system(app, &tenant, "find-missed-warnings");
+        let mut after = String::new();
+        while !app.stopping.is_cancelled() {
+            let began = Instant::now();
+            let near = store::summary::near(&app.db, tenant.id(), &after, MISSED_STEP).await?;
+            let Some(last) = near.last() else { break };
+            after.clone_from(last);
+            for listed in directory::customers_of(&app.db, &tenant, &near, cx.tenant_now()).await?.values() {
+                missed(&cx, listed).await?;
+            }
+            tokio::time::sleep(began.elapsed() * REST).await;
+        }
+    }
+    Ok(())
+}
+
+/// Tells a customer of what its quotas passed although no use did: a limit was lowered, ended or replaced. Safe at any
+/// time and on several nodes; what the gate noted before is told first, as the use that it was.
+pub async fn missed(cx: &Cx, listed: &Listed) -> Result<()> {
+    if cx.tenant.row.suspended {
+        return Ok(());
+    }
+    for quota in listed.quotas.iter().filter(|quota| quota.status != Status::Ok) {
+        let Some(row) = standing(cx, listed, quota) else { continue };
+        let found =
+            |told: &[notice::Told]| notice::missed(row.level_after, Some(row.limit_value), row.thresholds(), told);
+        let tenant = cx.tenant.id();
+        // Most have been told of all that they have passed, and need no transaction for it.
+        if found(&store::notice::told(&cx.app.db, tenant, &row).await?).is_empty() {
+            continue;
+        }
+        let mut tx = cx.app.db.begin().await?;
+        for use_of_it in store::notice::crossings_of(&mut tx, tenant, (&row.customer_id, &row.feature)).await? {
+            if store::notice::take(&mut tx, tenant, &use_of_it).await? {
+                take(&mut tx, cx, &use_of_it).await?;
+            }
+        }
+        for crossing in found(&store::notice::told(&mut tx, tenant, &row).await?) {
+            if store::notice::note(&mut tx, tenant, &row, (&crossing, cx.now)).await? && crossing.announced {
+                announce(&mut tx, cx, &row, &crossing).await?;
+            }
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Where a quota stands, as a use that moved nothing would note it; none of what has no limit.
+fn standing(cx: &Cx, listed: &Listed, quota: &Quota) -> Option<CrossingRow> {
+    let customer = &listed.customer;
+    let entitlement = resolve(&cx.tenant.catalog, customer, &quota.feature, cx.tenant_now()).ok()?;
+    Some(CrossingRow {
+        event_id: String::new(),
+        feature: quota.feature.to_string(),
+        customer_id: customer.id.to_string(),
+        gauge: quota.kind == FeatureKind::Gauge,
+        period_start: quota.period.start.as_micros(),
+        period_end: quota.period.end.map(Timestamp::as_micros),
+        level_before: quota.used,
+        level_after: quota.used,
+        limit_value: quota.limit?,
+        warning: entitlement.thresholds.warning.into(),
+        critical: entitlement.thresholds.critical.into(),
+        quiet: false,
+    })
+}
+
 async fn announce(tx: &mut Tx, cx: &Cx, row: &CrossingRow, crossing: &notice::Crossing) -> Result<()> {
     let key = FeatureKey::stored(row.feature.as_str());
     let feature = cx.tenant.catalog.features.get(&key);
     let said = QuotaSaid {
         name: feature.map_or_else(|| row.feature.clone(), |feature| feature.name.to_string()),
+        unit: feature.and_then(|feature| feature.unit.as_deref().map(str::to_owned)),
         feature: key,
         threshold: crossing.threshold,
         used: row.level_after,
@@ -121,7 +202,7 @@ async fn announce(tx: &mut Tx, cx: &Cx, row: &CrossingRow, crossing: &notice::Cr
     };
     let news = QuotaNews {
         feature: said.name.clone(),
-        unit: feature.and_then(|feature| feature.unit.as_deref().map(str::to_owned)),
+        unit: said.unit.clone(),
         used: said.used,
         limit: said.limit,
         percentage: said.percentage(),

@@ -1,5 +1,6 @@
 //! Keeps each customer's summary behind the gate's batches and the admin's changes, in short steps.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::quota::{Health, Status};
@@ -8,6 +9,7 @@ use ring::digest::{SHA256, digest};
 use store::summary::SummaryRow;
 
 use super::directory::{self, Listed};
+use super::notice;
 use super::tenant::Tenant;
 use crate::cx::{App, Cx, now};
 use crate::error::Result;
@@ -22,7 +24,7 @@ const REST: u32 = 8;
 const RUN: Duration = Duration::from_secs(2);
 
 /// Looks at everybody whose summary may be another now.
-pub async fn follow(app: &App) -> Result<()> {
+pub async fn follow(app: &Arc<App>) -> Result<()> {
     let began = Instant::now();
     for node in store::summary::nodes(&app.db).await? {
         while let Some(moved) = store::summary::moved(&app.db, node, STEP_BATCHES).await? {
@@ -58,7 +60,7 @@ pub async fn follow(app: &App) -> Result<()> {
     Ok(())
 }
 
-async fn step(app: &App, tenant: &Tenant, customers: &[String]) -> Result<()> {
+async fn step(app: &Arc<App>, tenant: &Arc<Tenant>, customers: &[String]) -> Result<()> {
     let began = Instant::now();
     refresh(app, tenant, customers).await?;
     tokio::time::sleep(began.elapsed() * REST).await;
@@ -71,13 +73,20 @@ pub async fn after_change(cx: &Cx, customer: &str) -> Result<()> {
     refresh(&cx.app, &cx.tenant, &[customer.to_owned()]).await
 }
 
-/// Makes some summaries anew, and writes those that are others than before.
-async fn refresh(app: &App, tenant: &Tenant, customers: &[String]) -> Result<()> {
+/// Makes some summaries anew, and writes those that are others than before. Where a limit may have moved, the customer is
+/// told of what that passed, before its summary says that it was looked at.
+async fn refresh(app: &Arc<App>, tenant: &Arc<Tenant>, customers: &[String]) -> Result<()> {
     let before = store::summary::find(&app.db, tenant.id(), customers).await?;
     // Read after the batches were: what they counted must not lie in a period to come.
     let now = in_tenant(tenant, now());
     let listed = directory::customers_of(&app.db, tenant, customers, now).await?;
     let catalog = fingerprint(tenant);
+    let cx = Cx::system(app, tenant, "summarize");
+    for row in before.iter().filter(|row| row.catalog != catalog || row.valid_until <= now.as_micros()) {
+        if let Some(listed) = listed.get(&row.customer_id) {
+            notice::missed(&cx, listed).await?;
+        }
+    }
     let summarized = |row: &SummaryRow| Some(summary(listed.get(&row.customer_id)?, catalog, now));
     let changed: Vec<_> = before.into_iter().filter_map(|row| summarized(&row).filter(|made| *made != row)).collect();
     if changed.is_empty() {

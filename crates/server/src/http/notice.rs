@@ -54,6 +54,9 @@ pub struct NotificationBody {
     /// What people called it then.
     #[schema(example = "Invoice OCR & Analysis")]
     name: String,
+    /// What one of it is; `bytes` for sizes.
+    #[schema(required, example = json!(null))]
+    unit: Option<String>,
     /// The threshold that was passed, in per cent of the limit.
     #[schema(example = 90)]
     threshold: u16,
@@ -86,6 +89,7 @@ impl NotificationBody {
             percentage: said.percentage(),
             feature: said.feature,
             name: said.name,
+            unit: said.unit,
             threshold: said.threshold,
             used: said.used,
             limit: said.limit,

@@ -58,7 +58,16 @@ fn media_type(path: &str) -> &'static str {
 }
 
 /// The pages of the portal; `*` stands for one name. The admin's are its own business.
-const PAGES: [&str; 5] = ["/", "/sign-in", "/setup", "/playground", "/playground/*"];
+const PAGES: [&str; 8] = [
+    "/",
+    "/sign-in",
+    "/setup",
+    "/playground",
+    "/playground/*",
+    "/plans",
+    "/notifications",
+    "/notifications/preferences",
+];
 
 fn is_admin(path: &str) -> bool {
     path == "/admin" || path.starts_with("/admin/")
@@ -179,6 +188,9 @@ mod tests {
             "/playground",
             "/playground/",
             "/playground/invoice-ocr",
+            "/plans",
+            "/notifications",
+            "/notifications/preferences",
             "/admin",
             "/admin/x/y",
         ] {

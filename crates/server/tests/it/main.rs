@@ -34,6 +34,7 @@ mod mail;
 mod mail_admin;
 mod member;
 mod mended;
+mod missed;
 mod model_price;
 mod nodes;
 mod notice;

@@ -17,7 +17,7 @@ async fn inbox(server: &Server, token: &str) -> Answer {
 }
 
 /// What the inbox says, the newest first, once so much is in it.
-async fn told(server: &Server, token: &str, query: &str, count: usize) -> Vec<Value> {
+pub async fn told(server: &Server, token: &str, query: &str, count: usize) -> Vec<Value> {
     loop {
         let answer = server.get(&format!("/api/notifications{query}"), token).await;
         answer.assert_ok(200);
@@ -29,7 +29,7 @@ async fn told(server: &Server, token: &str, query: &str, count: usize) -> Vec<Va
     }
 }
 
-fn thresholds(rows: &[Value]) -> Value {
+pub fn thresholds(rows: &[Value]) -> Value {
     rows.iter().map(|row| json!([row["kind"], row["feature"], row["threshold"], row["used"], row["limit"]])).collect()
 }
 

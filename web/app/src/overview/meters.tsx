@@ -5,6 +5,7 @@ import { UsageMeter } from "@tollgate/react/components";
 import { byRisk, type Plan } from "@tollgate/react/core";
 import { boot } from "../boot";
 import { ErrorCard } from "../ui/error-card";
+import { labels } from "../ui/words";
 
 /** A card for each quota, the ones nearest to trouble first. */
 export function Meters({ usage, plan }: { usage: Usage; plan: Plan | null }) {
@@ -44,6 +45,7 @@ function Content({ usage, plan }: { usage: Usage; plan: Plan | null }) {
           <UsageMeter
             quota={quota}
             reset={plan?.features.find(({ feature }) => feature === quota.feature)?.reset}
+            labels={labels}
             locale={boot.locale}
           />
         </li>

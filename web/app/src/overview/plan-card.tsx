@@ -3,23 +3,16 @@ import type { SubscriptionAnswer } from "@tollgate/react";
 import { amount, dateWords, type Plan, type PlanFeature, type Subscription } from "@tollgate/react/core";
 import { boot } from "../boot";
 import { ErrorCard } from "../ui/error-card";
+import { words } from "../ui/words";
 
-const STATUS: Partial<Record<string, { word: string; color: string }>> = {
-  active: { word: "Active", color: "brand" },
-  trialing: { word: "Trial", color: "brand" },
-  past_due: { word: "Payment due", color: "red" },
-  paused: { word: "Paused", color: "gray" },
-  pending: { word: "Waiting for approval", color: "gray" },
-  canceled: { word: "Canceled", color: "gray" },
-  expired: { word: "Expired", color: "gray" },
-};
+const COLOR: Partial<Record<string, string>> = { active: "brand", trialing: "brand", past_due: "red" };
 
 /** The plan with what it includes and when it renews. */
 export function PlanCard({ answer }: { answer: SubscriptionAnswer }) {
   return (
     <section aria-labelledby="plan-title" aria-busy={answer.loading}>
       <Title order={2} size="h4" id="plan-title" mb="sm">
-        Plan
+        {words.plan}
       </Title>
       <Content answer={answer} />
     </section>
@@ -40,16 +33,16 @@ function Content({ answer }: { answer: SubscriptionAnswer }) {
 function NoPlan() {
   return (
     <>
-      <Text fw={600}>No plan yet</Text>
+      <Text fw={600}>{words.noPlanYet}</Text>
       <Text size="sm" c="dimmed">
-        Ask your contact at {boot.brand.name} for one; it shows here at once.
+        {words.noPlanText(boot.brand.name)}
       </Text>
     </>
   );
 }
 
 function Details({ plan, subscription }: { plan: Plan; subscription: Subscription | null }) {
-  const status = STATUS[subscription?.status ?? ""];
+  const status = words.states[subscription?.status ?? ""];
   return (
     <>
       <Group justify="space-between" gap="xs">
@@ -57,8 +50,8 @@ function Details({ plan, subscription }: { plan: Plan; subscription: Subscriptio
           {plan.name}
         </Text>
         {status && (
-          <Badge variant="light" color={status.color} tt="none" size="lg">
-            {status.word}
+          <Badge variant="light" color={COLOR[subscription?.status ?? ""] ?? "gray"} tt="none" size="lg">
+            {status}
           </Badge>
         )}
       </Group>
@@ -67,35 +60,35 @@ function Details({ plan, subscription }: { plan: Plan; subscription: Subscriptio
           {renewal(subscription)}
         </Text>
       )}
-      <ul className="plan-features">
-        {plan.features.map((feature) => (
-          <li key={feature.feature} data-off={!feature.enabled || undefined}>
-            <span>{feature.name}</span>
-            <span className="plan-grant">{grant(feature)}</span>
-          </li>
-        ))}
-      </ul>
+      <PlanFeatures features={plan.features} />
     </>
   );
 }
 
-function renewal({ interval, currentPeriodEnd, cancelAt }: Subscription): string {
-  const billed = interval === "year" ? "Billed yearly. " : interval === "month" ? "Billed monthly. " : "";
-  if (cancelAt) return `${billed}Ends on ${dateWords(cancelAt, boot.locale)}.`;
-  return currentPeriodEnd ? `${billed}Renews on ${dateWords(currentPeriodEnd, boot.locale)}.` : billed.trim();
+/** What a plan grants of each feature. */
+export function PlanFeatures({ features }: { features: PlanFeature[] }) {
+  return (
+    <ul className="plan-features">
+      {features.map((feature) => (
+        <li key={feature.feature} data-off={!feature.enabled || undefined}>
+          <span>{feature.name}</span>
+          <span className="plan-grant">{grant(feature)}</span>
+        </li>
+      ))}
+    </ul>
+  );
 }
 
-const PER: Partial<Record<string, string>> = {
-  billing_month: "a month",
-  calendar_month: "a month",
-  day: "a day",
-  week: "a week",
-  year: "a year",
-};
+function renewal({ interval, currentPeriodEnd, cancelAt }: Subscription): string {
+  const billed = interval && words.billed[interval];
+  const end = cancelAt ?? currentPeriodEnd;
+  const date = end && dateWords(end, boot.locale);
+  return [billed, date && (cancelAt ? words.endsOn(date) : words.renewsOn(date))].filter(Boolean).join(" ");
+}
 
 function grant({ enabled, kind, limit, unit, reset }: PlanFeature): string {
-  if (!enabled) return "Not included";
-  if (kind === "flag") return "Included";
-  if (limit === null) return "Unlimited";
-  return [amount(limit, unit, boot.locale), kind === "gauge" ? undefined : PER[reset]].filter(Boolean).join(" ");
+  if (!enabled) return words.notIncluded;
+  if (kind === "flag") return words.included;
+  if (limit === null) return words.unlimited;
+  return [amount(limit, unit, boot.locale), kind === "gauge" ? undefined : words.per[reset]].filter(Boolean).join(" ");
 }

@@ -45,7 +45,8 @@ const signedIn = createRoute({
   component: function SignedIn() {
     // Fetched ahead, so that the pages open also while the server is away.
     useEffect(() => {
-      for (const page of [Catalog, ComponentPage]) void page.preload?.()?.catch(() => undefined);
+      for (const page of [Catalog, ComponentPage, Plans, Inbox, Preferences])
+        void page.preload?.()?.catch(() => undefined);
     }, []);
     return <Shell user={signedIn.useRouteContext().user} />;
   },
@@ -53,6 +54,10 @@ const signedIn = createRoute({
 
 const Catalog = lazyRouteComponent(() => import("../playground/catalog"), "Catalog");
 const ComponentPage = lazyRouteComponent(() => import("../playground/component-page"), "ComponentPage");
+
+const Plans = lazyRouteComponent(() => import("../plans/plans"), "Plans");
+const Inbox = lazyRouteComponent(() => import("../notifications/inbox"), "Inbox");
+const Preferences = lazyRouteComponent(() => import("../notifications/preferences"), "Preferences");
 
 const overview = createRoute({ getParentRoute: () => signedIn, path: "/", component: Overview });
 
@@ -69,7 +74,21 @@ const component = createRoute({
   component: ComponentPage,
 });
 
-const tree = root.addChildren([signIn, setUp, signedIn.addChildren([overview, catalog, component])]);
+const plans = createRoute({ getParentRoute: () => signedIn, path: "/plans", component: Plans });
+
+const inbox = createRoute({ getParentRoute: () => signedIn, path: "/notifications", component: Inbox });
+
+const preferences = createRoute({
+  getParentRoute: () => signedIn,
+  path: "/notifications/preferences",
+  component: Preferences,
+});
+
+const tree = root.addChildren([
+  signIn,
+  setUp,
+  signedIn.addChildren([overview, catalog, component, plans, inbox, preferences]),
+]);
 
 export function makeRouter(queryClient: QueryClient) {
   return createRouter({

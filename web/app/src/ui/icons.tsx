@@ -1,6 +1,7 @@
 const PATHS = {
   overview: "M4 5h7v6H4zM13 5h7v10h-7zM4 13h7v6H4zM13 17h7v2h-7z",
   playground: "M7 4l12 8-12 8z",
+  plans: "M4 6h16v12H4zM4 10h16M8 15h4",
   sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.5 1.5M17.5 17.5L19 19M19 5l-1.5 1.5M6.5 17.5L5 19",
   moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z",
   signOut: "M10 4H5v16h5M14 8l4 4-4 4M18 12H9",

@@ -3,6 +3,7 @@ import { QuotaExceededDialog } from "@tollgate/react/components";
 import type { ProblemAction } from "@tollgate/react/core";
 import { useState } from "react";
 import { boot } from "../boot";
+import { labels } from "./words";
 
 /** The quota dialog of the whole portal: any refused call opens it. */
 export function QuotaDialog() {
@@ -19,6 +20,7 @@ export function QuotaDialog() {
       problem={problem}
       onClose={close}
       onAction={setAsked}
+      labels={labels}
       locale={boot.locale}
       note={asked && <HowTo action={asked} />}
     />

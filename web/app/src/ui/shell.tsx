@@ -1,8 +1,8 @@
 import { ActionIcon, Button, Group } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
-import { TollgateProvider, useUsage } from "@tollgate/react";
-import { ConnectionBadge } from "@tollgate/react/components";
+import { TollgateProvider, useNotifications, useUsage } from "@tollgate/react";
+import { ConnectionBadge, NotificationBell } from "@tollgate/react/components";
 import type { User } from "@tollgate/react/core";
 import { useCallback } from "react";
 import { boot } from "../boot";
@@ -14,10 +14,12 @@ import { Page } from "./page";
 import { PlainFrame } from "./plain-frame";
 import { QuotaDialog } from "./quota-dialog";
 import { ThemeToggle } from "./theme-toggle";
+import { labels, words } from "./words";
 
 const NAV = [
-  { to: "/", label: "Overview", icon: "overview", exact: true },
-  { to: "/playground", label: "Playground", icon: "playground", exact: false },
+  { to: "/", label: words.overview, icon: "overview", exact: true },
+  { to: "/playground", label: words.playground, icon: "playground", exact: false },
+  { to: "/plans", label: words.plans, icon: "plans", exact: false },
 ] as const;
 
 /** Frame of every signed-in page. The live connection lives as long as the frame does. */
@@ -38,23 +40,24 @@ export function Shell({ user }: { user: User }) {
   return (
     <TollgateProvider key={user.id} onSignedOut={toSignIn}>
       <a className="skip-link" href="#main">
-        Skip to content
+        {words.skip}
       </a>
       <div className="shell">
         <header className="shell-head">
           <BrandMark />
           <div className="shell-tools">
             <LiveBadge />
+            <Bell />
             <ThemeToggle />
             <span className="shell-user" title={user.email}>
               {user.name ?? user.email}
             </span>
-            <ActionIcon variant="subtle" color="gray" size="lg" aria-label="Sign out" onClick={leave}>
+            <ActionIcon variant="subtle" color="gray" size="lg" aria-label={words.signOut} onClick={leave}>
               <Icon name="signOut" />
             </ActionIcon>
           </div>
         </header>
-        <nav className="shell-nav" aria-label="Main">
+        <nav className="shell-nav" aria-label={words.main}>
           {NAV.map(({ to, label, icon, exact }) => (
             <Link key={to} to={to} activeOptions={{ exact }} className="shell-link">
               <Icon name={icon} />
@@ -64,7 +67,7 @@ export function Shell({ user }: { user: User }) {
           {user.role !== "user" && (
             <a href="/admin" className="shell-link">
               <Icon name="lock" />
-              Admin
+              {words.admin}
             </a>
           )}
         </nav>
@@ -97,5 +100,18 @@ function NoCustomer({ user, onLeave }: { user: User; onLeave: () => void }) {
 }
 
 function LiveBadge() {
-  return <ConnectionBadge state={useUsage().connection} />;
+  return <ConnectionBadge state={useUsage().connection} labels={labels} />;
+}
+
+function Bell() {
+  const navigate = useNavigate();
+  return (
+    <NotificationBell
+      inbox={useNotifications()}
+      href="/notifications"
+      onFollow={(to) => void navigate({ to })}
+      labels={labels}
+      locale={boot.locale}
+    />
+  );
 }

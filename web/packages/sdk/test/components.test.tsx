@@ -1,8 +1,9 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { ConnectionBadge, QuotaExceededDialog, UsageMeter } from "../src/components/index.js";
+import { ConnectionBadge, NotificationBell, QuotaExceededDialog, UsageMeter } from "../src/components/index.js";
 import { english, type Problem, TollgateError } from "../src/core/index.js";
-import { FULL, quota, REFUSAL } from "./support.js";
+import { german } from "../src/de.js";
+import { FULL, note, quota, REFUSAL } from "./support.js";
 
 const NOW = Date.parse("2026-11-22T00:00:00Z");
 const meter = (change = {}) => <UsageMeter quota={quota(change)} reset="billing_month" locale="en" now={NOW} />;
@@ -148,4 +149,66 @@ describe("ConnectionBadge", () => {
     rerender(<ConnectionBadge state="stale" />);
     expect(screen.getByRole("status").textContent).toBe("Not up to date");
   });
+});
+
+describe("NotificationBell", () => {
+  const inbox = (change = {}) => ({
+    notifications: [note(), note({ id: "ntf_1", kind: "quota_reached", readAt: "2026-11-21T00:00:00Z" })],
+    unread: 1,
+    loading: false,
+    hasMore: false,
+    loadMore: vi.fn(),
+    markRead: vi.fn(),
+    markAllRead: vi.fn(),
+    refetch: vi.fn(),
+    ...change,
+  });
+
+  it("opens a panel with the newest, and gives the focus back when it is left", () => {
+    const held = inbox();
+    render(<NotificationBell inbox={held} href="/all" locale="en" now={NOW} />);
+    const bell = screen.getByRole("button", { name: "Notifications, 1 unread" });
+    fireEvent.click(bell);
+    const panel = screen.getByRole("dialog", { name: "Notifications" });
+    expect(document.activeElement).toBe(panel);
+    expect(panel.textContent).toContain("90% of Invoice OCR used90 / 100 analyses · yesterday");
+    expect(panel.textContent).toContain("Invoice OCR is used up");
+    fireEvent.click(screen.getByRole("button", { name: "Mark as read: 90% of Invoice OCR used" }));
+    expect(held.markRead).toHaveBeenCalledWith("ntf_2");
+    expect(screen.queryByRole("button", { name: /Invoice OCR is used up/ })).toBeNull();
+    fireEvent.keyDown(document, { key: "Escape" });
+    expect(screen.queryByRole("dialog")).toBeNull();
+    expect(document.activeElement).toBe(bell);
+    fireEvent.click(bell);
+    fireEvent.pointerDown(document.body);
+    expect(screen.queryByRole("dialog")).toBeNull();
+  });
+
+  it("leaves the way to the page to the host's router", () => {
+    const follow = vi.fn();
+    render(<NotificationBell inbox={inbox()} href="/all" onFollow={follow} />);
+    fireEvent.click(screen.getByRole("button", { name: /^Notifications/ }));
+    const link = screen.getByRole("link", { name: "All notifications" });
+    expect(fireEvent.click(link)).toBe(false);
+    expect(follow).toHaveBeenCalledWith("/all");
+    expect(screen.queryByRole("dialog")).toBeNull();
+  });
+
+  it("announces what comes in, and neither the arrival nor what was read", () => {
+    const { rerender } = render(<NotificationBell inbox={inbox({ unread: 0, loading: true })} />);
+    const said = () => screen.getByRole("status").textContent;
+    rerender(<NotificationBell inbox={inbox({ unread: 2 })} />);
+    rerender(<NotificationBell inbox={inbox({ unread: 1 })} />);
+    expect(said()).toBe("");
+    rerender(<NotificationBell inbox={inbox({ unread: 2 })} labels={german} />);
+    expect(said()).toBe("Mitteilungen, 2 ungelesen");
+  });
+});
+
+it("has every word in German, too", () => {
+  expect(Object.keys(german)).toEqual(Object.keys(english));
+  const same = Object.entries(english).filter(
+    ([key, word]) => typeof word === "string" && word === german[key as "ok"],
+  );
+  expect(same.map(([key]) => key)).toEqual(["ok"]);
 });

@@ -4,12 +4,13 @@ import {
   TollgateProvider,
   useAIComponent,
   useLiveMessages,
+  useNotifications,
   useQuota,
   useQuotaExceeded,
   useSubscription,
   useUsage,
 } from "../src/index.js";
-import { answer, DONE, FakeSocket, quotas, refusal, server, streamed, within } from "./support.js";
+import { answer, DONE, FakeSocket, note, quotas, refusal, server, streamed, within } from "./support.js";
 
 const usage = () => answer(quotas());
 
@@ -228,5 +229,67 @@ describe("hooks outside a provider", () => {
   it("say what is missing", () => {
     vi.spyOn(console, "error").mockImplementation(() => undefined);
     expect(() => renderHook(() => useUsage())).toThrow("<TollgateProvider>");
+  });
+});
+
+describe("useNotifications", () => {
+  const page = (data: unknown[], unread: number, nextCursor: string | null = null) =>
+    answer({ data, nextCursor, unread });
+  const READ = "2026-11-22T00:00:00Z";
+
+  it("joins what comes in live to what is shown, and older pages below", async () => {
+    FakeSocket.opened = [];
+    vi.stubGlobal("WebSocket", FakeSocket);
+    const pages: Record<string, () => Response> = {
+      "": () => page([note(), note({ id: "ntf_1" })], 2, "older"),
+      older: () => page([note({ id: "ntf_0", readAt: READ })], 2),
+    };
+    const fetch = server({
+      "/api/usage": usage,
+      "/api/notifications": (_, url) =>
+        pages[new URL(url, "http://host").searchParams.get("cursor") ?? ""]?.() as Response,
+    });
+    const { result, unmount } = renderHook(() => useNotifications(), {
+      wrapper: ({ children }) => <TollgateProvider fetch={fetch}>{children}</TollgateProvider>,
+    });
+    const ids = () => result.current.notifications.map(({ id }) => id);
+    expect(result.current.loading).toBe(true);
+    await waitFor(() => expect(ids()).toEqual(["ntf_2", "ntf_1"]));
+    expect([result.current.unread, result.current.hasMore]).toEqual([2, true]);
+    await act(() => result.current.loadMore());
+    expect(ids()).toEqual(["ntf_2", "ntf_1", "ntf_0"]);
+    expect(result.current.hasMore).toBe(false);
+    pages[""] = () => page([note({ id: "ntf_3" }), note()], 3, "another");
+    await act(async () => FakeSocket.newest.say("notification.created", "a1"));
+    await waitFor(() => expect(ids()).toEqual(["ntf_3", "ntf_2", "ntf_1", "ntf_0"]));
+    expect([result.current.unread, result.current.hasMore]).toEqual([3, false]);
+    // So much is new that there is a gap: older ones are fetched again from there.
+    pages[""] = () => page([note({ id: "ntf_9" })], 9, "older");
+    await act(async () => FakeSocket.newest.say("resync"));
+    await waitFor(() => expect(ids()).toEqual(["ntf_9"]));
+    expect(result.current.hasMore).toBe(true);
+    unmount();
+  });
+
+  it("marks at once, takes the server's count, and takes back what the server refuses", async () => {
+    let refuses = false;
+    const wrapper = within(
+      server({
+        "/api/notifications": () => page([note(), note({ id: "ntf_1" })], 2),
+        "/api/notifications/ntf_2/read": () => (refuses ? refusal({ ...DOWN }) : answer({ unread: 1 })),
+        "/api/notifications/read": () => answer({ unread: 0 }),
+      }),
+    );
+    const { result } = renderHook(() => useNotifications(), { wrapper });
+    await waitFor(() => expect(result.current.unread).toBe(2));
+    const unread = () => result.current.notifications.filter(({ readAt }) => readAt === null).map(({ id }) => id);
+    await act(() => result.current.markRead("ntf_2"));
+    expect([unread(), result.current.unread]).toEqual([["ntf_1"], 1]);
+    await act(() => result.current.markAllRead());
+    expect([unread(), result.current.unread]).toEqual([[], 0]);
+    refuses = true;
+    await act(() => result.current.markRead("ntf_2"));
+    expect([unread(), result.current.unread]).toEqual([["ntf_2", "ntf_1"], 2]);
+    expect(result.current.error?.code).toBe("unavailable");
   });
 });

@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import type { LiveEnvironment, Quota, Quotas } from "../src/core/index.js";
+import type { LiveEnvironment, Notification, Quota, Quotas } from "../src/core/index.js";
 import { TollgateProvider } from "../src/index.js";
 
 export function quota(change: Partial<Quota> = {}): Quota {
@@ -23,6 +23,25 @@ export function quota(change: Partial<Quota> = {}): Quota {
 }
 
 export const quotas = (change: Partial<Quota> = {}): Quotas => ({ invoice_ocr: quota(change) });
+
+export function note(change: Partial<Notification> = {}): Notification {
+  return {
+    id: "ntf_2",
+    kind: "quota_warning",
+    customer: "cus_1",
+    feature: "invoice_ocr",
+    name: "Invoice OCR",
+    unit: "analyses",
+    threshold: 90,
+    used: 90,
+    limit: 100,
+    percentage: 90,
+    resetsAt: "2026-12-01T00:00:00Z",
+    createdAt: "2026-11-21T00:00:00Z",
+    readAt: null,
+    ...change,
+  };
+}
 
 export const FULL = quota({ used: 100, remaining: 0, percentage: 100, status: "exceeded", version: 9 });
 

@@ -56,12 +56,15 @@ fn link(kind: Kind, Setting { base, secret, .. }: &Setting<'_>) -> String {
         Kind::Invitation => format!("{base}/setup?token={secret}"),
         Kind::PasswordChanged | Kind::AddressKnown => format!("{base}/forgot"),
         Kind::AccessChanged => format!("{base}/admin"),
-        // The page with the plan and its meters, until plans have one of their own.
-        Kind::Welcome | Kind::QuotaWarning | Kind::QuotaReached => format!("{base}/"),
-        Kind::MonthlyReport => format!("{base}/usage"),
-        Kind::Receipt | Kind::PaymentFailed | Kind::PlanChanged | Kind::PriceChange | Kind::Canceled => {
-            format!("{base}/billing")
-        }
+        // The page with the meters.
+        Kind::Welcome | Kind::MonthlyReport => format!("{base}/"),
+        Kind::QuotaWarning
+        | Kind::QuotaReached
+        | Kind::Receipt
+        | Kind::PaymentFailed
+        | Kind::PlanChanged
+        | Kind::PriceChange
+        | Kind::Canceled => format!("{base}/plans"),
     }
 }
 

@@ -11,6 +11,10 @@ import type {
   History,
   Me,
   MySubscription,
+  NotificationPreferences,
+  NotificationPreferencesPatch,
+  NotificationsPage,
+  Plans,
   Quotas,
   Session,
   SetUp,
@@ -54,8 +58,14 @@ export interface HistoryQuery {
   bucket?: Bucket;
 }
 
+export interface NotificationQuery {
+  cursor?: string;
+  kind?: string;
+  unread?: "true";
+}
+
 interface Send extends CallOptions {
-  method?: "GET" | "POST";
+  method?: "GET" | "POST" | "PATCH";
   body?: unknown;
   headers?: Record<string, string>;
 }
@@ -121,6 +131,19 @@ export function createClient(options: ClientOptions = {}) {
     history: (query: HistoryQuery, call?: CallOptions) =>
       json<History>(`/api/usage/history?${new URLSearchParams({ ...query })}`, call),
     subscription: (call?: CallOptions) => json<MySubscription>("/api/subscription", call),
+    plans: (call?: CallOptions) => json<Plans>("/api/plans", call),
+    notifications: (query: NotificationQuery = {}, call?: CallOptions) =>
+      json<NotificationsPage>(`/api/notifications?${new URLSearchParams({ ...query })}`, call),
+    /** Marks one as read, or all of them without an id; answers how many are left. */
+    readNotifications: (id?: string) =>
+      json<{ unread: number }>(`/api/notifications/${id ? `${id}/` : ""}read`, { method: "POST" }),
+    notificationPreferences: (call?: CallOptions) =>
+      json<NotificationPreferences>("/api/me/notification-preferences", call).then((answer) => answer.data),
+    /** Kinds and ways that are not named stay as they are. */
+    changeNotificationPreferences: (body: NotificationPreferencesPatch) =>
+      json<NotificationPreferences>("/api/me/notification-preferences", { method: "PATCH", body }).then(
+        (answer) => answer.data,
+      ),
     components: (call?: CallOptions) =>
       json<{ data: Component[] }>("/api/components", call).then((answer) => answer.data),
     consume: (body: ConsumeBody, idempotencyKey: string = uuidv7()) =>

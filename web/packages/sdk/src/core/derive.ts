@@ -1,7 +1,7 @@
 // Pure words and figures of a quota. No React, no clock: the caller gives `now`.
 import type { Labels } from "./labels.js";
 import { english } from "./labels.js";
-import type { PlanFeature, Quota, QuotaStatus } from "./wire.js";
+import type { Notification, PlanFeature, Quota, QuotaStatus } from "./wire.js";
 
 export type Tone = "green" | "yellow" | "red";
 
@@ -73,6 +73,24 @@ export function resetSentence(
 ): string | undefined {
   if (quota.resetsAt === null || quota.resetDate === null) return undefined;
   return labels.resets(relative(Date.parse(quota.resetsAt) - now, locale), dateWords(quota.resetDate, locale));
+}
+
+/** "90 % of Invoice OCR is used" or "Invoice OCR is used up". */
+export function notificationTitle(note: Notification, labels: Labels = english): string {
+  return note.kind === "quota_reached"
+    ? labels.quotaReached(note.name)
+    : labels.quotaWarning(note.name, note.percentage);
+}
+
+/** "90 / 100", as it was then. */
+export function notificationFigures({ used, limit, unit }: Notification, locale?: string): string {
+  const figures = `${amount(used, unit, locale, limit)} / ${amount(limit, unit, locale)}`;
+  return unit === null || unit === "bytes" ? figures : `${figures} ${unit}`;
+}
+
+/** How far an instant is away, in words; in the past when it is negative. */
+export function relativeTime(ms: number, locale?: string): string {
+  return relative(ms, locale);
 }
 
 /** A plain date (no time, no zone) in words. */

@@ -5,11 +5,13 @@ export {
   type ConsumeBody,
   createClient,
   type HistoryQuery,
+  type NotificationQuery,
   type RunOptions,
   type TollgateClient,
 } from "./client.js";
 export * from "./derive.js";
 export { uuidv7 } from "./id.js";
+export { createInbox, type InboxState, type InboxStore } from "./inbox.js";
 export { english, type Labels } from "./labels.js";
 export {
   connectLive,

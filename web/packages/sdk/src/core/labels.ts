@@ -28,6 +28,15 @@ export interface Labels {
   deleteSome: string;
   close: string;
   requestId: (id: string) => string;
+  notifications: string;
+  notificationsUnread: (count: number) => string;
+  notificationsNone: string;
+  notificationsAll: string;
+  markRead: string;
+  markReadOf: (title: string) => string;
+  markAllRead: string;
+  quotaWarning: (name: string, percentage: number) => string;
+  quotaReached: (name: string) => string;
 }
 
 export const english: Labels = {
@@ -65,4 +74,13 @@ export const english: Labels = {
   deleteSome: "Free up space",
   close: "Close",
   requestId: (id) => `Request ${id}`,
+  notifications: "Notifications",
+  notificationsUnread: (count) => (count === 0 ? "Notifications" : `Notifications, ${count} unread`),
+  notificationsNone: "Nothing here yet.",
+  notificationsAll: "All notifications",
+  markRead: "Mark as read",
+  markReadOf: (title) => `Mark as read: ${title}`,
+  markAllRead: "Mark all as read",
+  quotaWarning: (name, percentage) => `${percentage}% of ${name} used`,
+  quotaReached: (name) => `${name} is used up`,
 };

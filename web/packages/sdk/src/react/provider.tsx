@@ -4,10 +4,13 @@ import {
   type Component,
   connectLive,
   createClient,
+  createInbox,
   createResource,
   createUsageStore,
+  type InboxStore,
   type LiveMessage,
   type MySubscription,
+  type Plans,
   type Quotas,
   type Resource,
   type TollgateClient,
@@ -23,6 +26,8 @@ export interface Tollgate {
   usageFetch: Resource<Quotas>;
   subscription: Resource<MySubscription>;
   components: Resource<Component[]>;
+  plans: Resource<Plans>;
+  inbox: InboxStore;
   notice: QuotaNotice;
   /** Who follows the messages of the live connection: see `useLiveMessages`. */
   hearers: Set<(message: LiveMessage) => void>;
@@ -45,7 +50,7 @@ export function TollgateProvider(props: TollgateProviderProps) {
 
   useEffect(() => {
     if (!live) return;
-    const { client, usage, usageFetch, subscription, components, hearers } = tollgate;
+    const { client, usage, usageFetch, subscription, components, plans, inbox, hearers } = tollgate;
     const connection = connectLive(client, {
       onSnapshot: usage.replace,
       onQuotas: usage.merge,
@@ -56,6 +61,8 @@ export function TollgateProvider(props: TollgateProviderProps) {
         const changed = type === "subscription.updated" || type === "customer.updated" || type === "plan.updated";
         const stale = changed ? [usageFetch, subscription, components] : [subscription, components];
         if (changed || type === "resync") for (const resource of stale) void resource.refresh();
+        if (plans.get().data && (changed || type === "resync")) void plans.refresh();
+        if (type === "notification.created" || type === "resync") inbox.hear();
         for (const hear of hearers) hear(message);
       },
       onSignedOut,
@@ -81,6 +88,8 @@ function createTollgate(options: ClientOptions): Tollgate {
     usageFetch: createResource(() => client.usage(), usage.replace),
     subscription: createResource(() => client.subscription()),
     components: createResource(() => client.components()),
+    plans: createResource(() => client.plans()),
+    inbox: createInbox(client),
     notice: createQuotaNotice(),
     hearers: new Set(),
   };
