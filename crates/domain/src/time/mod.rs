@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, ToSpan, Unit};
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,9 @@ impl Timestamp {
     /// Reads RFC 3339.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         let parsed = text.parse::<jiff::Timestamp>().map(|t| Self(t.as_microsecond()));
-        parsed.map_err(|error| if error.is_range() { TimeError::Range } else { TimeError::Format })
+        // What is written rightly, and no instant all the same, is beyond the calendar.
+        let whole = || Pieces::parse(text).is_ok_and(|pieces| pieces.time().is_some() && pieces.offset().is_some());
+        parsed.map_err(|_| if whole() { TimeError::Range } else { TimeError::Format })
     }
 
     /// Reads RFC 3339, or a date alone, which stands for its midnight in a zone.

@@ -24,6 +24,9 @@ fn a_date_alone_is_its_midnight_in_the_zone() {
     for bad in ["", "2026-11", "2026-13-01", "20261101", "2026-11-01T05:00", "yesterday", "2026-11-01 "] {
         assert_eq!(read(bad, &berlin), Err(TimeError::Format), "{bad}");
     }
+    for far in ["9999-12-31", "9999-12-31T23:59:59Z"] {
+        assert_eq!(read(far, &Zone::UTC), Err(TimeError::Range), "{far}");
+    }
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn input_that_does_not_fit_names_its_field_and_costs_nothing() {
             (json!({ "invoiceData": "  \n " }), "/invoiceData"),
             (json!({ "invoiceData": {} }), "/invoiceData"),
             (json!({ "invoiceData": "x".repeat(200_001) }), "/invoiceData"),
-            (json!({ "invoiceData": INVOICE, "force": true }), ""),
+            (json!({ "invoiceData": INVOICE, "force": true }), "/force"),
             (json!({}), ""),
             (json!([INVOICE]), ""),
             (json!("text"), ""),
