@@ -182,7 +182,7 @@ fn what_is_wrong_with_an_edit_is_told_and_nothing_changes() {
         let (server, admin, _) = acme(&database).await;
         let base = "/api/admin/customers/acme";
         let own = format!("{base}/overrides/invoice_ocr");
-        server.put(&own, &admin, json!({})).await.assert_field("");
+        server.put(&own, &admin, json!({})).await.assert_field("/limitValue");
         server.put(&own, &admin, json!({ "limitValue": -1 })).await.assert_field("/limitValue");
         server
             .put(&own, &admin, json!({ "limitValue": 1, "until": "2020-01-01T00:00:00Z" }))
