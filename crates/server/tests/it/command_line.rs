@@ -158,5 +158,10 @@ fn whoever_stops_reading_breaks_no_command() {
         let output = doctor.arg("--invariants").stdout(writer).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !said.contains("panicked"), "{said}");
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a device that takes nothing");
+        let mut openapi = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let output = openapi.arg("openapi").stdout(full).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("could not be written"), "{said}");
     });
 }

@@ -17,8 +17,7 @@ use super::entry::Entry;
 use crate::app::component::refuse;
 use crate::app::patch::Patch;
 use crate::error::{Error, FieldError, Result};
-use crate::words::below;
-use crate::words::{self, Fault};
+use crate::words::{self, Fault, below};
 
 /// Problems that are told about one document.
 const PROBLEMS_MAX: usize = 100;

@@ -39,7 +39,7 @@ function OpenDialog(props: QuotaExceededDialogProps & { problem: TollgateError }
     };
   }, []);
 
-  const noted = note !== undefined && note !== null && note !== false;
+  const noted = Boolean(note);
   useEffect(() => {
     // On a phone it comes below what fits.
     if (noted) notes.current?.scrollIntoView?.({ block: "nearest" });
