@@ -86,6 +86,9 @@ pub struct PlanFeature {
     pub fail_open: i64,
     /// What a unit beyond a soft limit costs, in millionths of the tenant's currency.
     pub overage_micros: Option<i64>,
+    /// Units of a period that go on to the next at most, when they were not used; none for all that is lost.
+    #[serde(default)]
+    pub rollover_cap: Option<i64>,
 }
 
 /// What is sold.

@@ -20,7 +20,7 @@ pub struct CheckoutRow {
     pub price_id: String,
     /// Through whom.
     pub provider: String,
-    /// `open`, `completed` or `declined`.
+    /// `open`, `completed`, `declined`, or `superseded` by a later one of the customer.
     pub state: String,
     /// The provider's id of the subscription, once it is known.
     pub remote_id: Option<String>,
@@ -30,11 +30,13 @@ pub struct CheckoutRow {
     pub created_at: i64,
     /// When it is given up.
     pub expires_at: i64,
+    /// The coupon that is redeemed with it.
+    pub coupon: Option<String>,
 }
 
 /// Adds a purchase, before the provider is called.
 pub async fn insert(tx: &mut Tx, tenant: &TenantId, row: &CheckoutRow) -> Result<()> {
-    sql!("INSERT INTO checkout (tenant_id, checkout_id, customer_id, plan_id, price_id, provider, state, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+    sql!("INSERT INTO checkout (tenant_id, checkout_id, customer_id, plan_id, price_id, provider, state, created_at, expires_at, coupon) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
         .bind(tenant)
         .bind(&row.checkout_id)
         .bind(&row.customer_id)
@@ -44,6 +46,7 @@ pub async fn insert(tx: &mut Tx, tenant: &TenantId, row: &CheckoutRow) -> Result
         .bind(&row.state)
         .bind(row.created_at)
         .bind(row.expires_at)
+        .bind(row.coupon.clone())
         .execute(tx)
         .await
         .map(|_| ())
@@ -51,26 +54,27 @@ pub async fn insert(tx: &mut Tx, tenant: &TenantId, row: &CheckoutRow) -> Result
 
 /// One purchase.
 pub async fn find(on: impl Into<On<'_>>, tenant: &TenantId, checkout: &str) -> Result<Option<CheckoutRow>> {
-    sql!("SELECT checkout_id, customer_id, plan_id, price_id, provider, state, remote_id, approval_url, created_at, expires_at FROM checkout WHERE tenant_id = $1 AND checkout_id = $2")
+    sql!("SELECT checkout_id, customer_id, plan_id, price_id, provider, state, remote_id, approval_url, created_at, expires_at, coupon FROM checkout WHERE tenant_id = $1 AND checkout_id = $2")
         .bind(tenant)
         .bind(checkout)
         .find(on)
         .await
 }
 
-/// The open purchase of a customer of one price, if there is one.
+/// The open purchase of a customer of one price with or without a coupon, if there is one.
 pub async fn find_open(
     tx: &mut Tx,
     tenant: &TenantId,
     (customer, price, provider): (&CustomerId, &PriceId, &str),
-    now: Timestamp,
+    (coupon, now): (Option<&str>, Timestamp),
 ) -> Result<Option<CheckoutRow>> {
-    sql!("SELECT checkout_id, customer_id, plan_id, price_id, provider, state, remote_id, approval_url, created_at, expires_at FROM checkout WHERE tenant_id = $1 AND customer_id = $2 AND price_id = $3 AND provider = $4 AND state = 'open' AND expires_at > $5 ORDER BY created_at LIMIT 1")
+    sql!("SELECT checkout_id, customer_id, plan_id, price_id, provider, state, remote_id, approval_url, created_at, expires_at, coupon FROM checkout WHERE tenant_id = $1 AND customer_id = $2 AND price_id = $3 AND provider = $4 AND state = 'open' AND expires_at > $5 AND COALESCE(coupon, '') = $6 ORDER BY created_at LIMIT 1")
         .bind(tenant)
         .bind(customer)
         .bind(price)
         .bind(provider)
         .bind(now)
+        .bind(coupon.unwrap_or_default())
         .find(tx)
         .await
 }
@@ -92,21 +96,36 @@ pub async fn open_until(
     Ok(row.and_then(|(until,)| until).map(Timestamp::from_micros))
 }
 
-/// Notes what the provider made of a purchase.
+/// A customer has one open purchase at most: all others give way to it, also those whose time is over. Answers through
+/// whom they were, and what the provider calls them.
+pub async fn supersede(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    (customer, kept): (&CustomerId, &str),
+) -> Result<Vec<(String, Option<String>)>> {
+    sql!("UPDATE checkout SET state = 'superseded' WHERE tenant_id = $1 AND customer_id = $2 AND checkout_id <> $3 AND state = 'open' RETURNING provider, remote_id")
+        .bind(tenant)
+        .bind(customer)
+        .bind(kept)
+        .all(tx)
+        .await
+}
+
+/// Notes what the provider made of a purchase; answers whether it is still open.
 pub async fn note_remote(
     tx: &mut Tx,
     tenant: &TenantId,
     checkout: &str,
     (remote, approval_url): (&str, &str),
-) -> Result<()> {
-    sql!("UPDATE checkout SET remote_id = $3, approval_url = $4 WHERE tenant_id = $1 AND checkout_id = $2")
+) -> Result<bool> {
+    let open: Option<(String,)> = sql!("UPDATE checkout SET remote_id = $3, approval_url = $4 WHERE tenant_id = $1 AND checkout_id = $2 RETURNING state")
         .bind(tenant)
         .bind(checkout)
         .bind(remote)
         .bind(approval_url)
-        .execute(tx)
-        .await
-        .map(|_| ())
+        .find(tx)
+        .await?;
+    Ok(open.is_some_and(|(state,)| state == "open"))
 }
 
 /// Ends an open purchase; answers whether it was open.

@@ -1,6 +1,7 @@
 //! Coupons. What one takes off never changes; who may still redeem it does.
 
-use domain::id::TenantId;
+use domain::id::{CustomerId, TenantId};
+use domain::time::Timestamp;
 use sqlx::FromRow;
 
 use crate::db::{Db, On, Tx, sql};
@@ -86,6 +87,46 @@ pub async fn find_locked(tx: &mut Tx, tenant: &TenantId, code: &str) -> Result<O
         .bind(code)
         .find(tx)
         .await
+}
+
+/// Notes that a customer redeems a coupon; answers whether it had not before.
+pub async fn redeem(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    (code, customer): (&str, &CustomerId),
+    at: Timestamp,
+) -> Result<bool> {
+    let rows = sql!("INSERT INTO coupon_redemption (tenant_id, code, customer_id, at) VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, code, customer_id) DO NOTHING")
+        .bind(tenant)
+        .bind(code)
+        .bind(customer)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+    if rows == 1 {
+        sql!("UPDATE coupon SET redeemed = redeemed + 1 WHERE tenant_id = $1 AND code = $2")
+            .bind(tenant)
+            .bind(code)
+            .execute(tx)
+            .await?;
+    }
+    Ok(rows == 1)
+}
+
+/// Whether a customer has redeemed a coupon.
+pub async fn is_redeemed(
+    on: impl Into<On<'_>>,
+    tenant: &TenantId,
+    (code, customer): (&str, &CustomerId),
+) -> Result<bool> {
+    let found: Option<(i64,)> =
+        sql!("SELECT at FROM coupon_redemption WHERE tenant_id = $1 AND code = $2 AND customer_id = $3")
+            .bind(tenant)
+            .bind(code)
+            .bind(customer)
+            .find(on)
+            .await?;
+    Ok(found.is_some())
 }
 
 /// Adds a coupon.

@@ -205,6 +205,7 @@ pub(crate) struct SubscriptionGateRow {
     status: String,
     access_until: Option<i64>,
     plan_since: i64,
+    billing_anchor: i64,
     period_start: i64,
     period_end: Option<i64>,
     interval: Option<String>,
@@ -219,6 +220,12 @@ impl SubscriptionGateRow {
             price: self.price_id.map(PriceId::stored),
             access_until: self.access_until.map(Timestamp::from_micros),
             plan_since: Timestamp::from_micros(self.plan_since),
+            // A row of a node that does not know of anchors yet has none.
+            anchor: Timestamp::from_micros(if self.billing_anchor == 0 {
+                self.period_start
+            } else {
+                self.billing_anchor
+            }),
             period: Period {
                 start: Timestamp::from_micros(self.period_start),
                 end: self.period_end.map(Timestamp::from_micros),
@@ -268,7 +275,7 @@ impl GrantRow {
 pub async fn load(db: &Db, tenant: &TenantId, row: &CustomerRow) -> Result<Customer> {
     let id = CustomerId::stored(row.customer_id.as_str());
     let subscription: Option<SubscriptionGateRow> =
-        sql!("SELECT s.subscription_id, s.plan_id, s.price_id, s.status, s.access_until, s.plan_since, s.period_start, s.period_end, p.interval FROM subscription s LEFT JOIN price p ON p.tenant_id = s.tenant_id AND p.price_id = s.price_id WHERE s.tenant_id = $1 AND s.customer_id = $2 AND s.status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
+        sql!("SELECT s.subscription_id, s.plan_id, s.price_id, s.status, s.access_until, s.plan_since, s.billing_anchor, s.period_start, s.period_end, p.interval FROM subscription s LEFT JOIN price p ON p.tenant_id = s.tenant_id AND p.price_id = s.price_id WHERE s.tenant_id = $1 AND s.customer_id = $2 AND s.status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
             .bind(tenant)
             .bind(&id)
             .find(db)

@@ -176,7 +176,7 @@ pub async fn load(db: &Db, tenant: &TenantId, ids: &[String]) -> Result<Vec<(Cus
         .bind(&listed)
         .all(db)
         .await?;
-    let subscriptions: Vec<Of<SubscriptionGateRow>> = sql!("SELECT s.customer_id, s.subscription_id, s.plan_id, s.price_id, s.status, s.access_until, s.plan_since, s.period_start, s.period_end, p.interval FROM subscription s LEFT JOIN price p ON p.tenant_id = s.tenant_id AND p.price_id = s.price_id WHERE s.tenant_id = $1 AND s.customer_id IN (SELECT value FROM {json_each}(CAST($2 AS {json}))) AND s.status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
+    let subscriptions: Vec<Of<SubscriptionGateRow>> = sql!("SELECT s.customer_id, s.subscription_id, s.plan_id, s.price_id, s.status, s.access_until, s.plan_since, s.billing_anchor, s.period_start, s.period_end, p.interval FROM subscription s LEFT JOIN price p ON p.tenant_id = s.tenant_id AND p.price_id = s.price_id WHERE s.tenant_id = $1 AND s.customer_id IN (SELECT value FROM {json_each}(CAST($2 AS {json}))) AND s.status IN ('trialing', 'active', 'past_due', 'paused', 'canceled')")
         .bind(tenant)
         .bind(&listed)
         .all(db)

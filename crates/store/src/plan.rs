@@ -118,6 +118,7 @@ struct PlanFeatureRow {
     critical: i64,
     fail_open: i64,
     overage_micros: Option<i64>,
+    rollover_cap: Option<i64>,
 }
 
 /// What each plan grants of each feature.
@@ -126,7 +127,7 @@ pub async fn grants(
     tenant: &TenantId,
 ) -> Result<BTreeMap<PlanId, BTreeMap<FeatureKey, PlanFeature>>> {
     let rows: Vec<PlanFeatureRow> =
-        sql!("SELECT plan_id, feature, enabled, limit_value, limit_type, reset, warning, critical, fail_open, overage_micros FROM plan_feature WHERE tenant_id = $1")
+        sql!("SELECT plan_id, feature, enabled, limit_value, limit_type, reset, warning, critical, fail_open, overage_micros, rollover_cap FROM plan_feature WHERE tenant_id = $1")
             .bind(tenant)
             .all(on)
             .await?;
@@ -146,7 +147,7 @@ pub async fn grants_of(
     plan: &PlanId,
 ) -> Result<BTreeMap<FeatureKey, PlanFeature>> {
     let rows: Vec<PlanFeatureRow> =
-        sql!("SELECT plan_id, feature, enabled, limit_value, limit_type, reset, warning, critical, fail_open, overage_micros FROM plan_feature WHERE tenant_id = $1 AND plan_id = $2")
+        sql!("SELECT plan_id, feature, enabled, limit_value, limit_type, reset, warning, critical, fail_open, overage_micros, rollover_cap FROM plan_feature WHERE tenant_id = $1 AND plan_id = $2")
             .bind(tenant)
             .bind(plan)
             .all(on)
@@ -164,6 +165,7 @@ fn plan_feature(row: PlanFeatureRow) -> Result<(FeatureKey, PlanFeature)> {
         thresholds: Thresholds { warning: threshold(row.warning)?, critical: threshold(row.critical)? },
         fail_open: row.fail_open,
         overage_micros: row.overage_micros,
+        rollover_cap: row.rollover_cap,
     };
     Ok((FeatureKey::stored(row.feature), granted))
 }
@@ -316,7 +318,7 @@ pub async fn put_feature(
     feature: &FeatureKey,
     granted: &PlanFeature,
 ) -> Result<()> {
-    sql!("INSERT INTO plan_feature (tenant_id, plan_id, feature, enabled, limit_value, limit_type, reset, warning, critical, fail_open, overage_micros) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant_id, plan_id, feature) DO UPDATE SET enabled = excluded.enabled, limit_value = excluded.limit_value, limit_type = excluded.limit_type, reset = excluded.reset, warning = excluded.warning, critical = excluded.critical, fail_open = excluded.fail_open, overage_micros = excluded.overage_micros")
+    sql!("INSERT INTO plan_feature (tenant_id, plan_id, feature, enabled, limit_value, limit_type, reset, warning, critical, fail_open, overage_micros, rollover_cap) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (tenant_id, plan_id, feature) DO UPDATE SET enabled = excluded.enabled, limit_value = excluded.limit_value, limit_type = excluded.limit_type, reset = excluded.reset, warning = excluded.warning, critical = excluded.critical, fail_open = excluded.fail_open, overage_micros = excluded.overage_micros, rollover_cap = excluded.rollover_cap")
         .bind(tenant)
         .bind(plan)
         .bind(feature)
@@ -328,6 +330,7 @@ pub async fn put_feature(
         .bind(i64::from(granted.thresholds.critical))
         .bind(granted.fail_open)
         .bind(granted.overage_micros)
+        .bind(granted.rollover_cap)
         .execute(tx)
         .await
         .map(|_| ())

@@ -170,3 +170,62 @@ pub async fn decide(db: &Db, tenant: &TenantId, id: &str, status: &str) -> Resul
     tx.commit().await?;
     Ok(rows == 1)
 }
+
+/// Ends a subscription, approved or not; a second time is no failure.
+pub async fn end(db: &Db, tenant: &TenantId, id: &str) -> Result<()> {
+    let mut tx = db.begin().await?;
+    sql!("UPDATE sandbox_subscription SET status = 'ended' WHERE tenant_id = $1 AND sandbox_subscription_id = $2")
+        .bind(tenant)
+        .bind(id)
+        .execute(&mut tx)
+        .await?;
+    tx.commit().await
+}
+
+/// Lets payments of a subscription fail from now on, or come again; answers whether there is such a subscription.
+pub async fn set_declines(db: &Db, tenant: &TenantId, id: &str, declines: bool) -> Result<bool> {
+    let mut tx = db.begin().await?;
+    let rows =
+        sql!("UPDATE sandbox_subscription SET declines = $3 WHERE tenant_id = $1 AND sandbox_subscription_id = $2")
+            .bind(tenant)
+            .bind(id)
+            .bind(declines)
+            .execute(&mut tx)
+            .await?;
+    tx.commit().await?;
+    Ok(rows == 1)
+}
+
+/// Money that the sandbox was asked for.
+#[derive(Debug, Clone)]
+pub struct SandboxCharge {
+    /// The caller's key: asked twice for it, the sandbox answers as before.
+    pub reference: String,
+    /// Of which subscription.
+    pub sandbox_subscription_id: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Minor units.
+    pub amount_minor: i64,
+}
+
+/// Asks for money; answers whether it came. The same reference is charged once.
+pub async fn charge(db: &Db, tenant: &TenantId, charge: &SandboxCharge, now: Timestamp) -> Result<bool> {
+    let mut tx = db.begin().await?;
+    sql!("INSERT INTO sandbox_charge (tenant_id, reference, sandbox_subscription_id, currency, amount_minor, paid, created_at) SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), COALESCE((SELECT NOT declines AND status = 'active' FROM sandbox_subscription WHERE tenant_id = $1 AND sandbox_subscription_id = $3), FALSE), CAST($6 AS BIGINT) WHERE TRUE ON CONFLICT (tenant_id, reference) DO NOTHING")
+        .bind(tenant)
+        .bind(&charge.reference)
+        .bind(&charge.sandbox_subscription_id)
+        .bind(&charge.currency)
+        .bind(charge.amount_minor)
+        .bind(now)
+        .execute(&mut tx)
+        .await?;
+    let row: Option<(bool,)> = sql!("SELECT paid FROM sandbox_charge WHERE tenant_id = $1 AND reference = $2")
+        .bind(tenant)
+        .bind(&charge.reference)
+        .find(&mut tx)
+        .await?;
+    tx.commit().await?;
+    Ok(row.is_some_and(|(paid,)| paid))
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Catalog, Feature, FeatureKind, LimitType, PlanFeature, Thresholds};
 use crate::id::{CustomerId, FeatureKey, GrantId, PlanId, PriceId, SubscriptionId};
 use crate::revenue::Interval;
-use crate::time::{Period, Reset, TimeError, Timestamp, Zone, period_at, period_through};
+use crate::time::{Period, Reset, TimeError, Timestamp, Zone, months_at, period_through};
 
 /// Where a subscription stands (SPEC §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ pub struct Subscription {
     pub access_until: Option<Timestamp>,
     /// Since when it is on its plan.
     pub plan_since: Timestamp,
+    /// Where its billing periods are counted from.
+    pub anchor: Timestamp,
     /// The billing period that was noted last.
     pub period: Period,
     /// How often it is paid; none without a price.
@@ -52,15 +54,13 @@ pub struct Subscription {
 
 impl Subscription {
     /// The billing period that runs at `now`: a renewal takes place at its instant, even when nobody has noted it yet.
+    /// It is counted from the stored anchor, so that a day that a short month does not have returns (RELIABILITY §0.6).
     pub fn period_at(&self, zone: &Zone, now: Timestamp) -> Result<Period, TimeError> {
         if self.period.end.is_none_or(|end| now < end) {
             return Ok(self.period);
         }
-        let reset = match self.interval {
-            Some(Interval::Year) => Reset::Year,
-            Some(Interval::Month) | None => Reset::BillingMonth,
-        };
-        period_at(reset, self.period.start, zone, now)
+        let since = self.period.end.unwrap_or(self.period.start);
+        months_at(self.interval.unwrap_or(Interval::Month).months(), (self.anchor, since), zone, now)
     }
 
     /// Whether it lets its customer in (SPEC §13: trialing, active, past due within grace, canceled before its end).
@@ -315,6 +315,7 @@ const NOTHING: PlanFeature = PlanFeature {
     thresholds: Thresholds { warning: 80, critical: 90 },
     fail_open: 0,
     overage_micros: None,
+    rollover_cap: None,
 };
 
 /// Whether a customer has something of a feature beside the plan: a limit of its own, or credits.

@@ -22,6 +22,7 @@ fn granted(limit: i64, limit_type: LimitType) -> PlanFeature {
         thresholds: Thresholds::default(),
         fail_open: 0,
         overage_micros: None,
+        rollover_cap: None,
     }
 }
 
@@ -83,6 +84,7 @@ fn customer() -> Customer {
         status: SubscriptionStatus::Active,
         access_until: None,
         plan_since: NOW.plus_seconds(-40 * DAY),
+        anchor: NOW.plus_seconds(-9 * DAY),
         period: Period { start: NOW.plus_seconds(-9 * DAY), end: Some(NOW.plus_seconds(22 * DAY)) },
         interval: Some(Interval::Month),
     };
@@ -331,4 +333,20 @@ fn use_counts_on_in_another_plan_and_interval() {
     assert_eq!((&small.plan_key, small.period), (&large.plan_key, large.period), "one counter");
     let end = large.period.end.expect("it ends");
     assert_eq!(of(&after, end).period.start, end, "the next month begins inside the paid year");
+}
+
+/// RELIABILITY §0.6: the day of the anchor returns, whichever period was noted last.
+#[test]
+fn a_billing_period_is_counted_from_the_stored_anchor() {
+    let at = |text: &str| Timestamp::parse(text).expect("a time");
+    let noted = Period { start: at("2028-02-29T00:00:00Z"), end: Some(at("2028-03-31T00:00:00Z")) };
+    let subscription = customer().subscription.expect("there is one");
+    let subscription = Subscription { anchor: at("2028-01-31T00:00:00Z"), period: noted, ..subscription };
+    let of = |subscription: &Subscription, now| subscription.period_at(&Zone::UTC, at(now)).expect("in range");
+    assert_eq!(of(&subscription, "2028-03-30T23:59:59Z"), noted);
+    let april = Period { start: at("2028-03-31T00:00:00Z"), end: Some(at("2028-04-30T00:00:00Z")) };
+    assert_eq!(of(&subscription, "2028-03-31T00:00:00Z"), april);
+    assert_eq!(of(&subscription, "2028-05-31T00:00:00Z").start, at("2028-05-31T00:00:00Z"));
+    let yearly = Subscription { interval: Some(Interval::Year), ..subscription };
+    assert_eq!(of(&yearly, "2028-04-01T00:00:00Z").end, Some(at("2029-03-31T00:00:00Z")));
 }

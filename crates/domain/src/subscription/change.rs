@@ -128,7 +128,7 @@ fn at_once(state: &State, change: &Change<'_>, rules: &Rules, now: Timestamp) ->
     let mut lines = Vec::new();
     if unused.minor != 0 {
         let amount = Money::new(unused.minor.saturating_neg(), unused.currency);
-        lines.push(Line { kind: LineKind::Unused, plan: from.plan.clone(), amount, from: now, to: end });
+        lines.push(Line { kind: LineKind::Unused, plan: from.plan.clone(), amount, from: now, to: end, used: None });
     }
     if from.is_free() || from.interval != to.interval {
         // A new period begins: after something free nothing runs that was paid for, and months and years do not mix.
@@ -152,7 +152,7 @@ pub(super) fn plan_lines(
     from: Timestamp,
 ) -> Result<Vec<Line>, MoneyError> {
     let to = state.period.end.unwrap_or(from);
-    let line = |kind, amount| Line { kind, plan: state.terms.plan.clone(), amount, from, to };
+    let line = |kind, amount| Line { kind, plan: state.terms.plan.clone(), amount, from, to, used: None };
     let off = net.checked_sub(gross)?;
     let lines = [line(LineKind::Plan, gross), line(LineKind::Discount, off)];
     Ok(lines.into_iter().filter(|line| line.amount.minor != 0).collect())
@@ -186,7 +186,7 @@ pub(super) fn give_back(state: &State, allowances: &[Allowance], now: Timestamp)
         return Ok(None);
     }
     let amount = Money::new(unused.minor.saturating_neg(), unused.currency);
-    let line = Line { kind: LineKind::Unused, plan: state.terms.plan.clone(), amount, from: now, to };
+    let line = Line { kind: LineKind::Unused, plan: state.terms.plan.clone(), amount, from: now, to, used: None };
     let slot = Slot { at: now, kind: SlotKind::End };
     Ok(Some(Effect::Refund(Refund { slot, amount: unused, lines: vec![line] })))
 }

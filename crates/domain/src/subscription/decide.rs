@@ -60,6 +60,13 @@ pub enum Command {
     },
     /// It shall go on.
     Resume,
+    /// Use beyond soft limits is to be paid.
+    Owe {
+        /// When the quota periods ended in which it was.
+        at: Timestamp,
+        /// What it comes to; each above nothing.
+        lines: Vec<Line>,
+    },
     /// A payment came, says the provider or an admin.
     Paid {
         /// What it is for.
@@ -128,13 +135,14 @@ pub fn start(new: &Start, rules: &Rules, now: Timestamp) -> Result<Decision, Ref
 
 /// Moves a subscription, or says why not.
 ///
-/// What fell due before comes first, except for payments: they are facts of the past, and one that came in time must
-/// not lose against a clock that is worked off late.
+/// What fell due before comes first, except for payments and what was used: they are facts of the past, and one that
+/// came in time must not lose against a clock that is worked off late.
 pub fn decide(state: &State, command: &Command, rules: &Rules, now: Timestamp) -> Result<Decision, Refusal> {
     match command {
         Command::Paid { slot } => return payment::paid(state, *slot, now),
         Command::PaymentFailed { slot } => return payment::failed(state, *slot, rules, now),
         Command::Approve { trial_days } => return approve(state, *trial_days, rules, now),
+        Command::Owe { at, lines } => return payment::owe(state, *at, lines, now),
         Command::Change { .. }
         | Command::DropScheduled
         | Command::Cancel { .. }
@@ -166,9 +174,11 @@ pub fn decide(state: &State, command: &Command, rules: &Rules, now: Timestamp) -
         Command::UndoCancel => ending::undo_cancel(state, now),
         Command::Pause { when, until } => ending::pause(state, (*when, *until), now),
         Command::Resume => ending::resume(state, rules, now),
-        Command::Approve { .. } | Command::Paid { .. } | Command::PaymentFailed { .. } | Command::Step(_) => {
-            Err(Refusal::NotDue)
-        }
+        Command::Approve { .. }
+        | Command::Owe { .. }
+        | Command::Paid { .. }
+        | Command::PaymentFailed { .. }
+        | Command::Step(_) => Err(Refusal::NotDue),
     }
 }
 

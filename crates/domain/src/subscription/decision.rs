@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{State, Step};
 use crate::entitlement::SubscriptionStatus;
-use crate::id::PlanId;
+use crate::id::{FeatureKey, PlanId};
 use crate::money::{Money, MoneyError};
 use crate::time::{TimeError, Timestamp};
 
@@ -88,6 +88,17 @@ pub struct Line {
     pub from: Timestamp,
     /// Up to here.
     pub to: Timestamp,
+    /// What was used, of a line for that.
+    pub used: Option<Used>,
+}
+
+/// Units of a feature that a line is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// What was used.
+    pub feature: FeatureKey,
+    /// How many units beyond the limit.
+    pub units: i64,
 }
 
 /// What a line of an invoice is.
@@ -100,6 +111,8 @@ pub enum LineKind {
     Discount,
     /// What is left of what was charged before.
     Unused,
+    /// Use beyond a soft limit.
+    Overage,
 }
 
 /// What the charge of a slot is for.
@@ -114,6 +127,8 @@ pub enum SlotKind {
     Change,
     /// An end before the period's.
     End,
+    /// Use beyond soft limits in the quota periods that ended at the slot's instant.
+    Overage,
 }
 
 /// The key of a charge or refund within its subscription. It follows from the state alone, so that whoever decides again
@@ -128,7 +143,7 @@ pub struct Slot {
 
 impl SlotKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Start, Self::Period, Self::Change, Self::End];
+    pub const ALL: [Self; 5] = [Self::Start, Self::Period, Self::Change, Self::End, Self::Overage];
 
     /// Its name in keys.
     pub const fn name(self) -> &'static str {
@@ -137,6 +152,7 @@ impl SlotKind {
             Self::Period => "period",
             Self::Change => "change",
             Self::End => "end",
+            Self::Overage => "overage",
         }
     }
 }
@@ -225,6 +241,8 @@ pub enum Cause {
     Resumed,
     /// The next period began.
     Renewed,
+    /// Use beyond a soft limit was asked for.
+    OverageCharged,
     /// A payment came.
     PaymentReceived,
     /// A payment failed.
@@ -260,6 +278,7 @@ impl Cause {
             Self::PauseScheduled => "pause_scheduled",
             Self::Resumed => "resumed",
             Self::Renewed => "renewed",
+            Self::OverageCharged => "overage_charged",
             Self::PaymentReceived => "payment_received",
             Self::PaymentFailed => "payment_failed",
             Self::PaymentRetried => "payment_retried",

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use decide::{Command, Start, When, decide, preview, start};
 pub use decision::{
-    Cause, Charge, Decision, Effect, Line, LineKind, NextCharge, Notice, Preview, Refund, Refusal, Slot, SlotKind,
+    Cause, Charge, Decision, Effect, Line, LineKind, NextCharge, Notice, Preview, Refund, Refusal, Slot, SlotKind, Used,
 };
 pub use due::{Due, Step, due, next_due_at};
 

@@ -2,7 +2,7 @@
 
 use super::change::{adopt, ask, called};
 use super::decide::enter;
-use super::decision::{Cause, Decision, Effect, Notice, Refusal, Slot, SlotKind};
+use super::decision::{Cause, Decision, Effect, Line, Notice, Refusal, Slot, SlotKind};
 use super::ending::{grace, rest};
 use super::{Attempt, Dunning, Rules, Scheduled, State};
 use crate::entitlement::SubscriptionStatus;
@@ -27,6 +27,20 @@ pub(super) fn renew(state: &State, rules: &Rules, at: Timestamp) -> Result<Decis
     let lines = enter(&mut next, rules, at)?;
     effects.splice(0..0, ask(&mut next, Slot { at, kind: SlotKind::Period }, lines)?);
     Ok(Decision { at, next, cause, effects })
+}
+
+/// What was used beyond soft limits is asked for, once for the instant at which its periods ended.
+pub(super) fn owe(state: &State, at: Timestamp, lines: &[Line], now: Timestamp) -> Result<Decision, Refusal> {
+    if state.status == SubscriptionStatus::Expired {
+        return Err(Refusal::Over);
+    }
+    let slot = Slot { at, kind: SlotKind::Overage };
+    if state.open.iter().any(|open| open.slot == slot) {
+        return Err(Refusal::AlreadySo);
+    }
+    let mut next = state.clone();
+    let asked = ask(&mut next, slot, lines.to_vec())?.ok_or(Refusal::AlreadySo)?;
+    Ok(Decision { at: now, next, cause: Cause::OverageCharged, effects: vec![asked] })
 }
 
 /// A payment came. When none that failed is open any more, an overdue one is active again.

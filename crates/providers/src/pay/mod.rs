@@ -92,6 +92,10 @@ pub trait PaymentProvider: Send + Sync {
     /// Makes a subscription that waits for its buyer's approval.
     async fn create_checkout(&self, checkout: &NewCheckout) -> Result<RemoteCheckout, Failure>;
 
+    /// Ends a subscription at once, approved or not: nothing is asked for through it from then on. A second time, or of
+    /// one that the provider does not know, is no failure.
+    async fn end(&self, id: &str) -> Result<(), Failure>;
+
     /// Where a subscription stands.
     async fn status(&self, id: &str) -> Result<RemoteStatus, Failure>;
 }

@@ -214,7 +214,7 @@ async fn customers(cx: &Cx, asked: &Asked, found: &mut Found) -> Result<()> {
 /// What a customer brings in a month now, in minor units of the tenant's currency.
 async fn mrr_of(cx: &Cx, customer: &CustomerId) -> Result<i64> {
     let Some(row) = subscription::current(cx, customer).await? else { return Ok(0) };
-    let standing = subscription::Standing::of(&row)?;
+    let standing = subscription::read(&row)?;
     if !counts(standing.status, standing.access_until, cx.tenant_now())
         || row.currency.as_ref() != Some(&cx.tenant.row.currency)
     {

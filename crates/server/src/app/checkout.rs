@@ -1,18 +1,17 @@
 //! Buying a plan: a purchase waits for its buyer at a provider, and what the provider says then, not the browser that
 //! comes back, makes the subscription active (SPEC §5).
 
-use domain::entitlement::SubscriptionStatus;
 use domain::id::{CustomerId, PlanId, PriceId, encode};
 use domain::revenue::Interval;
+use domain::subscription::When;
 use providers::pay::{Failure, NewCheckout, PaymentProvider, RemoteStatus};
 use serde_json::json;
 use store::checkout::CheckoutRow;
-use store::db::Tx;
 use store::gate::Idempotency;
 
-use super::subscription::{self, Standing, Start};
+use super::subscription::{self, Note, Origin, Wanted, terms_of};
 use super::tenant::Price;
-use super::{audit, creation, credential, price, provider};
+use super::{audit, close, coupon, creation, credential, price, provider};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 
@@ -20,6 +19,9 @@ use crate::error::{Code, Error, Result};
 const OPEN_SECONDS: i64 = 30 * 60;
 /// For so long another request leaves the call to the provider to the one that began it, in seconds.
 const BEGINS_SECONDS: i64 = 30;
+
+/// The state of a purchase whose place a later one has taken.
+const SUPERSEDED: &str = "superseded";
 
 /// What somebody wants to buy.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct Order {
     pub interval: Interval,
     /// Through whom; the tenant's preferred provider otherwise.
     pub provider: Option<String>,
+    /// A coupon to redeem.
+    pub coupon: Option<String>,
     /// Where the buyer's browser goes afterwards, without the purchase's id.
     pub return_url: String,
 }
@@ -38,6 +42,8 @@ pub struct Order {
 pub enum Bought {
     /// It costs nothing and is active at once.
     Active,
+    /// It costs nothing, and takes the place of what is paid for when that period ends.
+    Planned,
     /// It waits for its buyer. Says also whether this is the answer to an earlier request.
     Waits(Box<CheckoutRow>, bool),
 }
@@ -48,17 +54,26 @@ pub async fn begin(cx: &Cx, customer: &CustomerId, order: &Order, identity: Opti
     let cx = &cx.clone().with_tenant(tenant);
     let price = price_of(cx, customer, order).await?;
     refuse_the_same(cx, customer, &price).await?;
+    let coupon = match &order.coupon {
+        Some(_) if price.amount.minor == 0 => {
+            return Err(Error::field("/coupon", "leave it out: the plan costs nothing"));
+        }
+        Some(code) => Some(coupon::wanted(cx, customer, code, (&order.plan, price.amount)).await?.code),
+        None => None,
+    };
     if price.amount.minor == 0 {
+        let wanted = wanted(cx, customer, (&price.plan, &price.id), (Origin::default(), "free_plan")).await?;
+        let wanted = Wanted { when: When::Usual, ..wanted };
         let mut tx = cx.app.db.begin().await?;
-        activate(&mut tx, cx, customer, (&price.plan, &price.id), "free_plan").await?;
+        let life = subscription::put_on(&mut tx, cx, customer, &wanted).await?;
         tx.commit().await?;
-        return Ok(Bought::Active);
+        return Ok(if life.state.terms == wanted.terms { Bought::Active } else { Bought::Planned });
     }
     credential::must_be_proven(cx).await?;
     let provider = provider::named(cx, order.provider.as_deref())?;
     let id = PriceId::stored(price.id.as_str());
     let remote_plan = provider::ensure(cx, &*provider, &id).await?;
-    let (row, new) = open(cx, customer, (&price, provider.name()), identity).await?;
+    let (row, new) = open(cx, customer, (&price, provider.name(), coupon), identity).await?;
     if row.approval_url.is_some() {
         return Ok(Bought::Waits(Box::new(row), !new));
     }
@@ -71,8 +86,15 @@ pub async fn begin(cx: &Cx, customer: &CustomerId, order: &Order, identity: Opti
     let remote = approval(&*provider, &wanted).await.map_err(told)?;
     let mut tx = cx.app.db.begin().await?;
     let place = (remote.id.as_str(), remote.approval_url.as_str());
-    store::checkout::note_remote(&mut tx, cx.tenant.id(), &row.checkout_id, place).await?;
+    let open = store::checkout::note_remote(&mut tx, cx.tenant.id(), &row.checkout_id, place).await?;
+    if !open {
+        provider::end_later(&mut tx, cx, (provider.name(), &remote.id)).await?;
+    }
     tx.commit().await?;
+    if !open {
+        let detail = "A later purchase has taken the place of this one, or it was answered meanwhile; look it up.";
+        return Err(Error::new(Code::Taken, detail));
+    }
     let row = CheckoutRow { remote_id: Some(remote.id), approval_url: Some(remote.approval_url), ..row };
     Ok(Bought::Waits(Box::new(row), !new))
 }
@@ -102,9 +124,13 @@ fn told(failure: Failure) -> Error {
 
 /// What the customer pays for the plan now: a price of its own, or what everybody new pays.
 async fn price_of(cx: &Cx, customer: &CustomerId, order: &Order) -> Result<Price> {
-    let plan = cx.tenant.catalog.plan_by_slug(&order.plan).filter(|plan| plan.active);
+    price_for(cx, customer, (&order.plan, order.interval)).await
+}
+
+/// The same of a plan and an interval.
+pub async fn price_for(cx: &Cx, customer: &CustomerId, (plan, interval): (&str, Interval)) -> Result<Price> {
+    let plan = cx.tenant.catalog.plan_by_slug(plan).filter(|plan| plan.active);
     let plan = plan.ok_or_else(|| Error::field("/plan", "name an active plan, such as the ones of GET /api/plans"))?;
-    let interval = order.interval;
     let mut own = Vec::new();
     for interval in Interval::ALL {
         let at = (interval.name(), cx.tenant.row.currency.as_str());
@@ -136,7 +162,7 @@ async fn refuse_the_same(cx: &Cx, customer: &CustomerId, price: &Price) -> Resul
 async fn open(
     cx: &Cx,
     customer: &CustomerId,
-    (price, provider): (&Price, &str),
+    (price, provider, coupon): (&Price, &str, Option<String>),
     identity: Option<&Idempotency>,
 ) -> Result<(CheckoutRow, bool)> {
     let tenant = cx.tenant.id();
@@ -149,7 +175,8 @@ async fn open(
     }
     // A double click without a key is the same purchase, also when both clicks come at once.
     store::customer::lock(&mut tx, tenant, customer.as_str()).await?;
-    let waiting = store::checkout::find_open(&mut tx, tenant, (customer, &id, provider), now).await?;
+    let waiting =
+        store::checkout::find_open(&mut tx, tenant, (customer, &id, provider), (coupon.as_deref(), now)).await?;
     let new = waiting.is_none();
     let row = match waiting {
         Some(row) => row,
@@ -165,6 +192,7 @@ async fn open(
                 approval_url: None,
                 created_at: now.as_micros(),
                 expires_at: now.plus_seconds(OPEN_SECONDS).as_micros(),
+                coupon,
             };
             store::checkout::insert(&mut tx, tenant, &row).await?;
             let after = json!({ "customer": row.customer_id, "price": row.price_id, "provider": provider });
@@ -174,31 +202,37 @@ async fn open(
             row
         }
     };
+    for (provider, remote) in store::checkout::supersede(&mut tx, tenant, (customer, &row.checkout_id)).await? {
+        if let Some(remote) = remote {
+            provider::end_later(&mut tx, cx, (&provider, &remote)).await?;
+        }
+    }
     creation::note(&mut tx, cx, identity, &row.checkout_id).await?;
     tx.commit().await?;
     Ok((row, new))
 }
 
-/// Puts a customer on a plan at a price: a first subscription, or a change of the current one.
-async fn activate(
-    tx: &mut Tx,
+/// What a purchase comes to: terms, and how they are noted. Read before anything is written.
+async fn wanted(
     cx: &Cx,
     customer: &CustomerId,
     (plan, price): (&str, &str),
-    cause: &'static str,
-) -> Result<()> {
-    let (plan, price) = (PlanId::stored(plan), PriceId::stored(price));
-    let slug = cx.tenant.catalog.plans.get(&plan).map(|plan| plan.slug.to_string());
-    let slug = slug.ok_or_else(|| Error::internal(format!("plan {plan} is gone")))?;
-    let Some(current) = store::subscription::current(&mut *tx, cx.tenant.id(), customer).await? else {
-        let now = cx.tenant_now();
-        let status = SubscriptionStatus::Active;
-        let start = Start { plan: slug, price: Some(price), status, began: now, billed_at: now, cause };
-        subscription::start(tx, cx, customer, &start).await?;
-        return Ok(());
+    (origin, cause): (Origin, &'static str),
+) -> Result<Wanted> {
+    let row = store::price::find(&cx.app.db, cx.tenant.id(), price).await?;
+    let terms = terms_of(&row.ok_or_else(|| Error::internal(format!("price {price} is gone")))?)?;
+    let trial_days = cx.tenant.catalog.plans.get(&PlanId::stored(plan)).map_or(0, |plan| plan.trial_days);
+    let allowances = subscription::ask::allowances(cx, customer, Some(&terms.plan)).await?;
+    let collected = origin.provider.is_some();
+    let note = Note { cause: Some(cause), collected, ..Note::default() };
+    let discount = match &origin.coupon {
+        Some(code) => {
+            let row = store::coupon::find(&cx.app.db, cx.tenant.id(), code).await?;
+            row.map(|row| subscription::discount(&row, cx.tenant_now())).transpose()?
+        }
+        None => None,
     };
-    let to = Standing { plan, price: Some(price), status: SubscriptionStatus::Active, access_until: None };
-    subscription::change(tx, cx, &current, &to, cause).await
+    Ok(Wanted { terms, when: When::Now, trial_days, allowances, origin, discount, note })
 }
 
 /// A purchase as it stands now: one that is open is looked up at its provider first.
@@ -208,6 +242,9 @@ pub async fn look_up(cx: &Cx, id: &str) -> Result<CheckoutRow> {
         return Err(unknown());
     }
     let row = store::checkout::find(&cx.app.db, cx.tenant.id(), id).await?.ok_or_else(unknown)?;
+    if row.state == SUPERSEDED {
+        return given_up(cx, row).await;
+    }
     let Some(remote) = row.remote_id.clone().filter(|_| row.state == "open") else { return Ok(row) };
     let provider = provider::named(cx, Some(&row.provider))?;
     let state = match provider.status(&remote).await.map_err(told)? {
@@ -222,15 +259,44 @@ pub async fn look_up(cx: &Cx, id: &str) -> Result<CheckoutRow> {
     conclude(cx, row, state).await
 }
 
+/// A purchase whose place a later one has taken. Who approves it all the same, before the provider was told, is charged
+/// nothing: it ends there now, and not when a job comes to it.
+async fn given_up(cx: &Cx, row: CheckoutRow) -> Result<CheckoutRow> {
+    if let Some(remote) = &row.remote_id {
+        let provider = provider::named(cx, Some(&row.provider))?;
+        if provider.status(remote).await.map_err(told)? != RemoteStatus::Ended {
+            provider.end(remote).await.map_err(told)?;
+        }
+    }
+    Ok(row)
+}
+
+/// Whether a later purchase has taken the place of one.
+pub async fn is_superseded(cx: &Cx, id: &str) -> Result<bool> {
+    let row = store::checkout::find(&cx.app.db, cx.tenant.id(), id).await?;
+    Ok(row.is_some_and(|row| row.state == SUPERSEDED))
+}
+
 /// Ends a purchase, once, and gives the buyer what was bought.
 async fn conclude(cx: &Cx, row: CheckoutRow, state: &'static str) -> Result<CheckoutRow> {
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
     let cx = &cx.clone().with_tenant(tenant);
+    let customer = CustomerId::stored(row.customer_id.as_str());
+    let origin = Origin {
+        provider: Some(row.provider.clone()),
+        provider_subscription: row.remote_id.clone(),
+        coupon: row.coupon.clone(),
+    };
+    let wanted = wanted(cx, &customer, (&row.plan_id, &row.price_id), (origin, "checkout")).await?;
+    close::catch_up(cx, &customer).await?;
     let mut tx = cx.app.db.begin().await?;
     if store::checkout::end(&mut tx, cx.tenant.id(), &row.checkout_id, state).await? {
         if state == "completed" {
-            let customer = CustomerId::stored(row.customer_id.as_str());
-            activate(&mut tx, cx, &customer, (&row.plan_id, &row.price_id), "checkout").await?;
+            if let Some(code) = &row.coupon {
+                // It could be redeemed when the purchase began, and its buyer approved what was shown then.
+                store::coupon::redeem(&mut tx, cx.tenant.id(), (code, &customer), cx.tenant_now()).await?;
+            }
+            subscription::put_on(&mut tx, cx, &customer, &wanted).await?;
         }
         let after = json!({ "state": state, "plan": row.plan_id, "price": row.price_id });
         let before = json!({ "state": "open" });

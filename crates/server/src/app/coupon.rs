@@ -1,6 +1,7 @@
 //! Coupons. What one takes off never changes, so that who redeemed it keeps its terms; who may redeem it does.
 
 use domain::coupon::{Discounted, Duration, Off, Terms, Unredeemable, discounted, redeemable};
+use domain::id::CustomerId;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -250,12 +251,20 @@ pub struct Quote {
 /// What a price of a plan comes to with a coupon; refused when the coupon may not be redeemed for it.
 pub async fn quote(cx: &Cx, code: &str, plan: &str, price: Money) -> Result<Quote> {
     let coupon = get(cx, &cx.app.db, &kept(code)).await?;
+    judged(cx, &coupon, plan)?;
+    let discounted = discounted(off(&coupon)?, price)
+        .map_err(|_| Error::field("/coupon", format!("{} is for another currency", coupon.code)))?;
+    Ok(Quote { coupon, price, discounted })
+}
+
+/// Refuses a coupon that may not be redeemed for a plan now.
+fn judged(cx: &Cx, coupon: &CouponRow, plan: &str) -> Result<()> {
     let terms = Terms {
         active: coupon.active,
         valid_until: coupon.valid_until.map(Timestamp::from_micros),
         max_redemptions: coupon.max_redemptions,
         redeemed: coupon.redeemed,
-        plans: &plans(&coupon),
+        plans: &plans(coupon),
     };
     redeemable(terms, plan, cx.tenant_now()).map_err(|why| {
         let why = match why {
@@ -265,8 +274,33 @@ pub async fn quote(cx: &Cx, code: &str, plan: &str, price: Money) -> Result<Quot
             Unredeemable::OtherPlan => "it is for other plans",
         };
         Error::field("/coupon", format!("{} cannot be redeemed: {why}", coupon.code))
-    })?;
-    let discounted = discounted(off(&coupon)?, price)
-        .map_err(|_| Error::field("/coupon", format!("{} is for another currency", coupon.code)))?;
-    Ok(Quote { coupon, price, discounted })
+    })
+}
+
+/// The coupon that a customer wants to redeem for a plan at a price; refused when it may not, or has before.
+pub async fn wanted(cx: &Cx, customer: &CustomerId, code: &str, (plan, price): (&str, Money)) -> Result<CouponRow> {
+    let unknown = |error: Error| {
+        let known = error.code != Code::NotFound;
+        if known { error } else { Error::field("/coupon", "there is no such coupon; check the code") }
+    };
+    let coupon = quote(cx, code, plan, price).await.map_err(unknown)?.coupon;
+    if store::coupon::is_redeemed(&cx.app.db, cx.tenant.id(), (&coupon.code, customer)).await? {
+        return Err(used(&coupon.code));
+    }
+    Ok(coupon)
+}
+
+fn used(code: &str) -> Error {
+    Error::field("/coupon", format!("{code} was redeemed already, and counts once for a customer"))
+}
+
+/// Redeems a coupon for a plan, if it may be still.
+pub async fn redeem(tx: &mut Tx, cx: &Cx, customer: &CustomerId, (code, plan): (&str, &str)) -> Result<()> {
+    let coupon = store::coupon::find_locked(&mut *tx, cx.tenant.id(), code).await?;
+    judged(cx, &coupon.ok_or_else(|| Error::internal(format!("coupon {code} is gone")))?, plan)?;
+    if store::coupon::redeem(tx, cx.tenant.id(), (code, customer), cx.tenant_now()).await? {
+        Ok(())
+    } else {
+        Err(used(code))
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use domain::entitlement::{Barred, Customer, Entitlement, resolve};
+use domain::entitlement::{Barred, Customer, Entitlement, SubscriptionStatus, resolve};
 use domain::event::Kind;
 use domain::id::{CustomerId, FeatureKey, PlanId, TenantId};
 use domain::time::Timestamp;
@@ -16,7 +16,7 @@ use store::gate::Seen;
 
 use super::audit::{self, told};
 use super::session::address;
-use super::subscription::{self, Start};
+use super::subscription::{self, Brought, Start};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
@@ -230,7 +230,8 @@ pub async fn insert(tx: &mut Tx, cx: &Cx, new: &NewCustomer) -> Result<CustomerR
         (None, None) => None,
     };
     if let Some(slug) = slug {
-        let start = Start { billed_at: new.billed_at.unwrap_or(now), ..Start::at_monthly_price(cx, &slug)? };
+        let brought = |billed_at| Brought { status: SubscriptionStatus::Active, access_until: None, billed_at };
+        let start = Start { brought: new.billed_at.map(brought), ..Start::at_monthly_price(cx, &slug)? };
         subscription::start(tx, cx, &id, &start).await?;
     }
     Ok(row)

@@ -37,6 +37,9 @@ pub struct GrantEdit {
     /// In the tenant's currency, as somebody wrote it.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub overage_price: Patch<String>,
+    /// Null carries nothing over.
+    #[serde(skip_serializing_if = "Patch::is_keep")]
+    pub rollover_cap: Patch<i64>,
 }
 
 /// What an edit makes of a grant; a new one warns at the tenant's usual thresholds unless it names its own. `pointer` is
@@ -82,6 +85,8 @@ pub fn edited(
         ));
     }
     let overage_micros = overage.of(before.and_then(|before| before.overage_micros));
+    let carries = limit_type != LimitType::Unlimited && starts_again(feature, reset);
+    let rollover_cap = rollover(before, edit, carries).map_err(|(member, detail)| wrong(member, detail))?;
     Ok(PlanFeature {
         enabled: edit.enabled.unwrap_or(before.is_none_or(|before| before.enabled)),
         limit,
@@ -90,7 +95,30 @@ pub fn edited(
         thresholds,
         fail_open,
         overage_micros: overage_micros.filter(|_| limit_type == LimitType::Soft),
+        rollover_cap,
     })
+}
+
+/// Whether there is a period whose end somebody looks at: minutes and hours are limits of a rate.
+fn starts_again(feature: &Feature, reset: Reset) -> bool {
+    feature.kind == FeatureKind::Counter && !matches!(reset, Reset::Minute | Reset::Hour | Reset::Never)
+}
+
+/// How many units go on to the next period at most.
+fn rollover(before: Option<&PlanFeature>, edit: &GrantEdit, carries: bool) -> Result<Option<i64>, Wrong> {
+    match edit.rollover_cap {
+        Patch::Set(_) if !carries => Err((
+            "rolloverCap",
+            "only a counter with a limit that starts again each day, week, month or year has units to carry over"
+                .to_owned(),
+        )),
+        Patch::Set(cap) if !(1..=LIMIT_MAX).contains(&cap) => {
+            Err(("rolloverCap", format!("use a whole number from 1 to {LIMIT_MAX}, or null to carry nothing over")))
+        }
+        Patch::Set(cap) => Ok(Some(cap)),
+        Patch::Clear => Ok(None),
+        Patch::Keep => Ok(before.and_then(|before| before.rollover_cap).filter(|_| carries)),
+    }
 }
 
 /// A member that is wrong, and what to do.
@@ -187,6 +215,7 @@ pub fn told(granted: &PlanFeature) -> Value {
         "thresholds": granted.thresholds,
         "failOpen": granted.fail_open,
         "overagePrice": granted.overage_micros.map(decimal),
+        "rolloverCap": granted.rollover_cap,
     })
 }
 
@@ -211,6 +240,7 @@ mod tests {
             thresholds: Thresholds::default(),
             fail_open: 3,
             overage_micros: None,
+            rollover_cap: None,
         }
     }
 

@@ -177,6 +177,7 @@ mod tests {
             thresholds: Thresholds::default(),
             fail_open: 0,
             overage_micros: None,
+            rollover_cap: None,
         }
     }
 

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::{audit, credential, import, mail, notice, provider, summary, tenant, usage};
+use super::{audit, credential, import, mail, notice, provider, summary, tenant, time, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -57,10 +57,14 @@ enum Job {
     FindUnsyncedPrices,
     /// Bring one price version to one provider, or end it there.
     SyncPrice,
+    /// End a subscription at its provider.
+    EndRemote,
     /// Send mails that are due, and answer who asked for a new password.
     SendMail,
     /// Tell of thresholds that were passed on a node that could not tell.
     TellCrossings,
+    /// Do what time does to subscriptions, and move test clocks on.
+    PassTime,
     /// Tell of thresholds that a changed limit passed and nobody was told of.
     FindMissedWarnings,
 }
@@ -76,8 +80,10 @@ impl Job {
         Self::SealAudit,
         Self::FindUnsyncedPrices,
         Self::SyncPrice,
+        Self::EndRemote,
         Self::SendMail,
         Self::TellCrossings,
+        Self::PassTime,
         Self::FindMissedWarnings,
     ];
 
@@ -92,8 +98,10 @@ impl Job {
             Self::SealAudit => "seal_audit",
             Self::FindUnsyncedPrices => "find_unsynced_prices",
             Self::SyncPrice => provider::SYNC,
+            Self::EndRemote => provider::END,
             Self::SendMail => "send_mail",
             Self::TellCrossings => "tell_crossings",
+            Self::PassTime => "pass_time",
             Self::FindMissedWarnings => "find_missed_warnings",
         }
     }
@@ -104,11 +112,11 @@ impl Job {
             Self::ExpireReservations | Self::TellCrossings => Some(5),
             Self::FollowCounters | Self::Import | Self::SealAudit => Some(2),
             Self::RollRevenue => Some(15),
-            Self::Summarize | Self::SendMail => Some(1),
+            Self::Summarize | Self::SendMail | Self::PassTime => Some(1),
             Self::DropExpired => Some(600),
             Self::FindUnsyncedPrices => Some(60),
             Self::FindMissedWarnings => Some(21_600),
-            Self::SyncPrice => None,
+            Self::SyncPrice | Self::EndRemote => None,
         }
     }
 
@@ -183,13 +191,17 @@ async fn perform(app: &Arc<App>, job: Job, row: &JobRow, now: Timestamp) -> Resu
         Job::FindUnsyncedPrices => find_unsynced_prices(app).await?,
         Job::SendMail => mail::deliver::begin(app, now).await?,
         Job::TellCrossings => notice::follow(app).await?,
+        Job::PassTime => time::work(app, now).await?,
         Job::FindMissedWarnings => notice::find_missed(app).await?,
-        Job::SyncPrice => {
+        Job::SyncPrice | Job::EndRemote => {
             let cx = of_tenant(app, row).await?;
             if cx.tenant.row.suspended {
                 return Ok(Some(now.plus_seconds(SUSPENDED_SECONDS)));
             }
-            return provider::sync(&cx, &row.payload).await;
+            if job == Job::SyncPrice {
+                return provider::sync(&cx, &row.payload).await;
+            }
+            provider::end(&cx, &row.payload).await?;
         }
     }
     Ok(job.every_seconds().map(|seconds| now.plus_seconds(seconds)))

@@ -2,9 +2,10 @@
 //! Each is one transaction with its audit entry, and the very next decision on any node is made with it.
 
 use domain::catalog::FeatureKind;
-use domain::entitlement::{Grant, Override, SubscriptionStatus};
+use domain::entitlement::{Grant, Override};
 use domain::id::{CustomerId, FeatureKey, GrantId, PriceId};
 use domain::revenue::Interval;
+use domain::subscription::{Command, When};
 use domain::time::Timestamp;
 use domain::usage::AMOUNT_MAX;
 use serde_json::{Value, json};
@@ -14,8 +15,8 @@ use store::gate::Idempotency;
 use store::subscription::SubscriptionRow;
 
 use super::revision::Expected;
-use super::subscription::{Standing, Start};
-use super::{audit, creation, customer, directory, refusal, session, subscription, summary};
+use super::subscription::{Life, Note, Origin, Wanted, free, terms_of};
+use super::{audit, close, creation, customer, directory, refusal, session, subscription, summary};
 use crate::cx::{Cx, id_bits};
 use crate::error::{Code, Error, Result};
 use crate::limits::TEXT_CHARS_MAX;
@@ -46,6 +47,12 @@ impl Edit {
         store::customer::bump_version(&mut self.tx, cx.tenant.id(), &self.id, cx.tenant_now()).await?;
         let change = audit::Change { action, target: self.id.as_str(), before, after };
         audit::write(&mut self.tx, cx, change).await?;
+        self.close().await
+    }
+
+    /// Commits what has its audit entry, and tells whoever looks.
+    async fn close(self) -> Result<String> {
+        let cx = &self.cx;
         self.tx.commit().await?;
         if let Err(error) = summary::after_change(cx, self.id.as_str()).await {
             // The job comes to it, too.
@@ -189,60 +196,52 @@ async fn price_of(edit: &mut Edit, to: &Move, current: Option<&SubscriptionRow>)
     Ok(found.map(|price| PriceId::stored(price.id.as_str())))
 }
 
-fn told(cx: &Cx, standing: &Standing) -> Value {
-    let plan = cx.tenant.catalog.plans.get(&standing.plan).map(|plan| plan.slug.to_string());
-    json!({ "plan": plan, "price": standing.price, "status": standing.status, "accessUntil": standing.access_until })
-}
-
-/// Moves a customer to a plan now. What it has used carries over.
+/// Moves a customer to a plan now. What it has used carries over; one that was paused or canceled runs again.
 pub async fn change_plan(cx: &Cx, name: &str, to: &Move, expected: &Expected) -> Result<String> {
+    let plan = cx.tenant.catalog.plan_by_slug(&to.plan).map(|plan| plan.id.clone());
+    let id = CustomerId::stored(customer::get(cx, name).await?.customer_id);
+    // Both before the transaction, which on SQLite keeps the gate waiting.
+    close::catch_up(cx, &id).await?;
+    let allowances = subscription::ask::allowances(cx, &id, plan.as_ref()).await?;
     let mut edit = begin(cx, name, expected).await?;
     let tenant = edit.cx.tenant.clone();
     let current = store::subscription::current(&mut edit.tx, tenant.id(), &edit.id).await?;
     let price = price_of(&mut edit, to, current.as_ref()).await?;
     let cx = edit.cx.clone();
-    let Some(current) = current else {
-        let now = cx.tenant_now();
-        let start = Start {
-            plan: to.plan.clone(),
-            price: price.clone(),
-            status: SubscriptionStatus::Active,
-            began: now,
-            billed_at: now,
-            cause: "started_by_admin",
-        };
-        subscription::start(&mut edit.tx, &cx, &edit.id, &start).await?;
-        let after = json!({ "plan": to.plan, "price": price, "status": "active" });
-        return edit.finish("subscription.changed", None, Some(after)).await;
+    let terms = match price {
+        Some(price) => {
+            let row = store::price::find(&mut edit.tx, tenant.id(), price.as_str()).await?;
+            terms_of(&row.ok_or_else(|| Error::internal(format!("price {price} is gone")))?)?
+        }
+        None => {
+            let plan = tenant.catalog.plan_by_slug(&to.plan);
+            free(&cx, &plan.ok_or_else(|| Error::field("/plan", "name a plan of the catalog"))?.id)?
+        }
     };
-    let before = Standing::of(&current)?;
-    let plan = tenant.catalog.plan_by_slug(&to.plan).map(|plan| plan.id.clone());
-    // One that was paused or canceled runs again; a trial and an overdue payment go on as they are.
-    let (status, access_until) = match before.status {
-        SubscriptionStatus::Trialing | SubscriptionStatus::PastDue => (before.status, before.access_until),
-        SubscriptionStatus::Active
-        | SubscriptionStatus::Paused
-        | SubscriptionStatus::Canceled
-        | SubscriptionStatus::Pending
-        | SubscriptionStatus::Expired => (SubscriptionStatus::Active, None),
+    let wanted = Wanted {
+        terms,
+        when: When::Now,
+        trial_days: 0,
+        allowances,
+        origin: Origin::default(),
+        discount: None,
+        note: Note::default(),
     };
-    let after = Standing { plan: plan.unwrap_or_else(|| before.plan.clone()), price, status, access_until };
-    if after != before {
-        subscription::change(&mut edit.tx, &cx, &current, &after, "changed_by_admin").await?;
-    }
-    edit.finish("subscription.changed", Some(told(&cx, &before)), Some(told(&cx, &after))).await
+    subscription::put_on(&mut edit.tx, &cx, &edit.id, &wanted).await?;
+    store::customer::update(&mut edit.tx, tenant.id(), &edit.row).await?;
+    edit.close().await
 }
 
 /// Ends a customer's subscription now.
 pub async fn end_subscription(cx: &Cx, name: &str, expected: &Expected) -> Result<String> {
     let mut edit = begin(cx, name, expected).await?;
-    let current = store::subscription::current(&mut edit.tx, edit.cx.tenant.id(), &edit.id).await?;
-    let current = current.ok_or_else(|| Error::new(Code::NotFound, "The customer has no subscription to end."))?;
-    let before = Standing::of(&current)?;
-    let after = Standing { status: SubscriptionStatus::Expired, access_until: None, ..before.clone() };
     let cx = edit.cx.clone();
-    subscription::change(&mut edit.tx, &cx, &current, &after, "ended_by_admin").await?;
-    edit.finish("subscription.ended", Some(told(&cx, &before)), Some(told(&cx, &after))).await
+    let life = Life::lock(&mut edit.tx, &cx, &edit.id).await?;
+    let life = life.ok_or_else(|| Error::new(Code::NotFound, "The customer has no subscription to end."))?;
+    let end = Command::Cancel { when: When::Now, refund: false, allowances: Vec::new() };
+    subscription::apply(&mut edit.tx, &cx, life, &end, &Note::default()).await?;
+    store::customer::update(&mut edit.tx, cx.tenant.id(), &edit.row).await?;
+    edit.close().await
 }
 
 /// What an edit does to a field that may be empty.

@@ -21,6 +21,8 @@ use crate::error::{Code, Error, Result};
 
 /// The kind of the job that brings a price version to a provider.
 pub const SYNC: &str = "sync_price";
+/// The kind of the job that ends a subscription at a provider.
+pub const END: &str = "end_remote";
 /// For so long one caller is alone with a price version, in seconds; longer than any call to a provider takes.
 const LEASE_SECONDS: i64 = 60;
 
@@ -96,6 +98,36 @@ async fn push(tx: &mut Tx, cx: &Cx, (provider, price): (&str, &PriceId), why: &s
     let id = JobId::from_bits(id_bits());
     store::job::push(tx, cx.tenant.id(), (&id, SYNC, &payload), (&once, cx.now)).await?;
     Ok(())
+}
+
+/// A subscription at a provider that nobody pays through any more.
+#[derive(Debug, Serialize, Deserialize)]
+struct Left {
+    provider: String,
+    remote: String,
+}
+
+/// Ends a subscription at its provider once the transaction has committed, however often that is away.
+pub async fn end_later(tx: &mut Tx, cx: &Cx, (provider, remote): (&str, &str)) -> Result<()> {
+    let left = Left { provider: provider.to_owned(), remote: remote.to_owned() };
+    let payload = serde_json::to_string(&left).map_err(Error::internal)?;
+    let (id, once) = (JobId::from_bits(id_bits()), format!("{provider}/{remote}"));
+    store::job::push(tx, cx.tenant.id(), (&id, END, &payload), (&once, cx.now)).await?;
+    Ok(())
+}
+
+/// Ends what the job names, unless somebody pays through it again.
+pub async fn end(cx: &Cx, payload: &str) -> Result<()> {
+    let left: Left = serde_json::from_str(payload).map_err(Error::internal)?;
+    // What came from elsewhere ends where it is managed.
+    let Ok(provider) = named(cx, Some(&left.provider)) else { return Ok(()) };
+    if store::subscription::is_paid_through(&cx.app.db, cx.tenant.id(), (&left.provider, &left.remote)).await? {
+        return Ok(());
+    }
+    match provider.end(&left.remote).await {
+        Ok(()) => Ok(()),
+        Err(Failure::Away(why) | Failure::Refused(why)) => Err(Error::internal(why)),
+    }
 }
 
 /// Does what the job asks; answers when to come back, if it is not done.

@@ -2,13 +2,14 @@
 //! own approve page, and everything else treats it like a payment company.
 
 use async_trait::async_trait;
-use domain::id::{TenantId, encode};
+use domain::id::{CustomerId, TenantId, encode};
 use providers::pay::{Failure, NewCheckout, NewPlan, PaymentProvider, RemoteCheckout, RemotePlan, RemoteStatus};
 use store::db::Db;
-use store::sandbox::{SandboxPlanRow, SandboxSubscriptionRow};
+use store::invoice::InvoiceRow;
+use store::sandbox::{SandboxCharge, SandboxPlanRow, SandboxSubscriptionRow};
 
 use super::seal::random_text;
-use crate::cx::{App, id_bits, now};
+use crate::cx::{App, Cx, id_bits, now};
 use crate::error::{Code, Error, Result};
 
 /// Its name in URLs and answers.
@@ -111,6 +112,10 @@ impl PaymentProvider for Sandbox {
         Ok(remote_checkout(row))
     }
 
+    async fn end(&self, id: &str) -> Result<(), Failure> {
+        store::sandbox::end(&self.db, &self.tenant, id).await.map_err(away)
+    }
+
     async fn status(&self, id: &str) -> Result<RemoteStatus, Failure> {
         let row = store::sandbox::find_subscription(&self.db, &self.tenant, id).await.map_err(away)?;
         Ok(match row.as_ref().map(|row| row.status.as_str()) {
@@ -119,6 +124,27 @@ impl PaymentProvider for Sandbox {
             _ => RemoteStatus::Ended,
         })
     }
+}
+
+/// Asks the sandbox for the money of an invoice; answers whether it came. Each try is charged once, whoever asks.
+pub async fn charge(cx: &Cx, subscription: &str, invoice: &InvoiceRow) -> Result<bool> {
+    let charge = SandboxCharge {
+        reference: format!("{}:{}", invoice.invoice_id, invoice.tries),
+        sandbox_subscription_id: subscription.to_owned(),
+        currency: invoice.currency.clone(),
+        amount_minor: invoice.amount_minor,
+    };
+    Ok(store::sandbox::charge(&cx.app.db, cx.tenant.id(), &charge, now()).await?)
+}
+
+/// Lets a customer's payments fail from now on, or come again: what a test does with a card that is declined.
+pub async fn set_declines(cx: &Cx, customer: &str, declines: bool) -> Result<()> {
+    let id = CustomerId::stored(super::customer::get(cx, customer).await?.customer_id);
+    let row = super::subscription::current(cx, &id).await?.filter(|row| row.provider.as_deref() == Some(NAME));
+    let none = || Error::new(Code::NotFound, "The customer pays nothing through the sandbox; buy a plan there first.");
+    let remote = row.and_then(|row| row.provider_subscription).ok_or_else(none)?;
+    let found = store::sandbox::set_declines(&cx.app.db, cx.tenant.id(), &remote, declines).await?;
+    if found { Ok(()) } else { Err(none()) }
 }
 
 /// What a buyer sees on the approve page.

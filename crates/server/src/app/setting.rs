@@ -1,9 +1,10 @@
 //! How a tenant is set up and how it looks. A change holds for the next decision on every node, and for the next page.
 
-use domain::catalog::Thresholds;
+use domain::catalog::{Plan, Thresholds};
 use domain::color::{Color, TEXT_CONTRAST};
 use domain::id::PlanId;
 use domain::money::Currency;
+use domain::revenue::Interval;
 use domain::time::Zone;
 use serde_json::{Value, json};
 use store::db::Tx;
@@ -24,6 +25,10 @@ const THRESHOLD_MAX: u16 = 100;
 const ZONE_DAYS: i64 = 400;
 /// Days for which explanations may be kept.
 const DECISION_DAYS_MAX: i64 = 3_650;
+/// Days of a grace, of an announcement, and after which a payment is tried again.
+const BILLING_DAYS_MAX: i64 = 90;
+/// Tries of a payment.
+const TRIES_MAX: usize = 10;
 /// Bytes of a link.
 const LINK_BYTES_MAX: usize = 500;
 /// Bytes of a logo that stands in the page itself.
@@ -47,6 +52,16 @@ pub struct SettingsEdit {
     pub critical: Option<u16>,
     pub default_plan: Patch<String>,
     pub decision_days: Option<i64>,
+    pub billing: BillingEdit,
+}
+
+/// What is to change about failed payments and trials.
+#[derive(Default)]
+pub struct BillingEdit {
+    pub grace_days: Option<i64>,
+    pub retry_days: Option<Vec<i64>>,
+    pub trial_warning_days: Option<i64>,
+    pub fallback_plan: Patch<String>,
 }
 
 /// What is to change about the brand, in the same way.
@@ -73,7 +88,8 @@ pub fn default_plan(cx: &Cx) -> Option<String> {
     plan_slug(cx, cx.tenant.row.default_plan_id.as_deref())
 }
 
-fn plan_slug(cx: &Cx, id: Option<&str>) -> Option<String> {
+/// A plan's name in URLs.
+pub fn plan_slug(cx: &Cx, id: Option<&str>) -> Option<String> {
     cx.tenant.catalog.plans.get(&PlanId::stored(id?)).map(|plan| plan.slug.to_string())
 }
 
@@ -174,8 +190,43 @@ async fn changed(tx: &mut Tx, cx: &Cx, before: &TenantRow, edit: SettingsEdit) -
         settings.earlier_zones.retain(|earlier| earlier.until > since);
         settings.earlier_zones.push(kept);
     }
+    settings = billing(cx, settings, edit.billing)?;
     row.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     Ok(row)
+}
+
+/// How failed payments and trials are handled, checked.
+fn billing(cx: &Cx, mut settings: Settings, edit: BillingEdit) -> Result<Settings> {
+    let days = |pointer: &str, days: i64| {
+        let good = (0..=BILLING_DAYS_MAX).contains(&days);
+        let detail = format!("use whole days from 0 to {BILLING_DAYS_MAX}");
+        if good { Ok(days) } else { Err(Error::field(format!("/billing/{pointer}"), detail)) }
+    };
+    settings.grace_days = days("graceDays", edit.grace_days.unwrap_or(settings.grace_days))?;
+    settings.trial_warning_days =
+        days("trialWarningDays", edit.trial_warning_days.unwrap_or(settings.trial_warning_days))?;
+    if let Some(tries) = edit.retry_days {
+        let rise = tries.iter().zip(tries.iter().skip(1)).all(|(one, next)| one < next);
+        let within = tries.iter().all(|day| (1..=BILLING_DAYS_MAX).contains(day));
+        if !rise || !within || tries.len() > TRIES_MAX {
+            let detail = format!("use at most {TRIES_MAX} whole days from 1 to {BILLING_DAYS_MAX}, ascending");
+            return Err(Error::field("/billing/retryDays", detail));
+        }
+        settings.retry_days = tries;
+    }
+    let free = |slug: String| {
+        let plan = cx.tenant.catalog.plan_by_slug(&slug).filter(|plan| plan.active);
+        let costless = |plan: &&Plan| {
+            let price = cx.tenant.price(plan, Interval::Month);
+            !plan.contact_sales && price.is_none_or(|price| price.amount.minor == 0)
+        };
+        let free = plan.filter(costless);
+        let detail = "name a plan that is sold and costs nothing, by its slug, or null for none";
+        let plan = free.ok_or_else(|| Error::field("/billing/fallbackPlan", detail))?;
+        Ok::<_, Error>(plan.id.to_string())
+    };
+    settings.fallback_plan = edit.fallback_plan.try_map(free)?.of(settings.fallback_plan);
+    Ok(settings)
 }
 
 async fn currency_of(tx: &mut Tx, cx: &Cx, code: &str) -> Result<String> {

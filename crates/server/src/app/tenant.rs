@@ -37,6 +37,8 @@ pub struct Tenant {
     pub prices: Vec<Price>,
     /// What models cost.
     pub model_prices: Vec<ModelPriceRow>,
+    /// Whether its test clock is being moved, and calls have to wait.
+    pub clock_moves: bool,
 }
 
 /// What a plan costs now.
@@ -95,6 +97,14 @@ pub struct Settings {
     /// The time zones before the present one, oldest first, as far back as a period may have begun.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier_zones: Vec<KeptZone>,
+    /// Days for which an overdue subscription may be used.
+    pub grace_days: i64,
+    /// On which days after the first failure a payment is tried again, ascending.
+    pub retry_days: Vec<i64>,
+    /// Days before the end of a trial at which it is announced; 0 for never.
+    pub trial_warning_days: i64,
+    /// The id of the plan that a trial without payment method, or an overdue subscription, falls back to.
+    pub fallback_plan: Option<String>,
 }
 
 impl Default for Settings {
@@ -108,6 +118,10 @@ impl Default for Settings {
             thresholds: Thresholds::default(),
             decision_days: 35,
             earlier_zones: Vec::new(),
+            grace_days: 7,
+            retry_days: vec![1, 3, 5],
+            trial_warning_days: 3,
+            fallback_plan: None,
         }
     }
 }
@@ -146,6 +160,7 @@ impl Tenant {
             upstreams: HashMap::new(),
             prices: Vec::new(),
             model_prices: Vec::new(),
+            clock_moves: false,
         })
     }
 
@@ -255,8 +270,10 @@ impl Tenants {
         let upstreams = upstream::connect(&row, store::upstream::list(db, &id).await?, master)?;
         let prices = prices(store::price::sold(db, &id).await?)?;
         let model_prices = store::model_price::list(db, &id).await?;
+        let moved = store::clock::find(db, &id).await?;
+        let clock_moves = moved.is_some_and(|moved| moved.error.is_none());
         let slug = row.slug.clone();
-        let tenant = Arc::new(Tenant { row, catalog, components, upstreams, prices, model_prices });
+        let tenant = Arc::new(Tenant { row, catalog, components, upstreams, prices, model_prices, clock_moves });
         if let (Ok(mut by_id), Ok(mut by_slug)) = (self.by_id.write(), self.by_slug.write()) {
             by_slug.insert(slug, id.clone());
             by_id.insert(id, tenant.clone());

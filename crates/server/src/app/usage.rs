@@ -419,6 +419,9 @@ async fn submit_with(
         Box::pin(super::key::still_good(cx)).await?;
         // Boxed, because few requests come here, and none should carry the room for it.
         let tenant = Box::pin(cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id())).await?;
+        if !matches!(cx.actor, Actor::System) {
+            super::clock::refuse_while_moving(&tenant)?;
+        }
         renewed = cx.clone().with_tenant(tenant);
         cx = &renewed;
         account = Box::pin(cx.app.customers.reload(cx, customer)).await?;

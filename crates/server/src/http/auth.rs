@@ -12,7 +12,7 @@ use domain::permission::{Permission, Role};
 
 use super::problem::{Failed, REQUEST_ID};
 use crate::app::tenant::{self, Tenant};
-use crate::app::{key, session, setup};
+use crate::app::{clock, key, session, setup};
 use crate::cx::{Actor, App, Cx, now};
 use crate::error::{Code, Error, Result};
 
@@ -90,6 +90,9 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
         if matches!(cx.actor, Actor::Viewer { .. }) && !reads(&parts.method) {
             let detail = "You look as this user does, and change nothing; do it under your own name.";
             return Err(Error::new(Code::Forbidden, detail).into());
+        }
+        if parts.uri.path() != super::clock::PATH {
+            clock::refuse_while_moving(&cx.tenant)?;
         }
         Ok(Self(cx, PhantomData))
     }

@@ -34,6 +34,10 @@ pub struct CheckoutBody {
     /// Through whom; the tenant's preferred provider by default.
     #[schema(example = "sandbox")]
     provider: Option<String>,
+    /// The code of a coupon to redeem, once for a customer.
+    #[schema(example = "LAUNCH20")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coupon: Option<String>,
     /// Who buys: for API keys alone.
     #[schema(example = "acme-42")]
     customer: Option<String>,
@@ -51,6 +55,10 @@ pub enum CheckoutState {
     Declined,
     /// Nobody answered in time.
     Expired,
+    /// A later purchase has taken its place: nothing is charged, whoever approves it.
+    Superseded,
+    /// It costs nothing, and takes the place of what is paid for at the end of that period.
+    Scheduled,
 }
 
 /// A purchase.
@@ -60,7 +68,7 @@ pub struct CheckoutAnswer {
     /// Null when the plan costs nothing and was active at once.
     #[schema(required, example = "chk_01jz3k5q8e4x9m2v7c1r6t0b5n")]
     id: Option<String>,
-    state: CheckoutState,
+    pub state: CheckoutState,
     #[schema(example = "professional")]
     plan: String,
     #[schema(required, example = "sandbox")]
@@ -79,6 +87,7 @@ impl CheckoutAnswer {
             "completed" => CheckoutState::Completed,
             "declined" => CheckoutState::Declined,
             "expired" => CheckoutState::Expired,
+            "superseded" => CheckoutState::Superseded,
             _ => CheckoutState::Open,
         };
         Self {
@@ -100,7 +109,8 @@ fn origin(cx: &Cx, headers: &HeaderMap) -> String {
 }
 
 /// Buy a plan. It becomes active when the provider says that the buyer approved, never because a browser came back.
-/// A plan that costs nothing is active at once.
+/// A plan that costs nothing is active at once, or at the end of the period that is paid for. A purchase that is open
+/// gives way to a later one.
 #[utoipa::path(post, path = "/api/checkout", operation_id = "beginCheckout", tag = "subscription", request_body = CheckoutBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry answer the same purchase.", example = "019aa8a0-0000-7000-8000-000000000001")),
     responses((status = 201, body = CheckoutAnswer), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
@@ -119,12 +129,14 @@ pub async fn begin(
         plan: body.plan.clone(),
         interval,
         provider: body.provider,
+        coupon: body.coupon,
         return_url: format!("{}/", origin(&cx, &headers)),
     };
     let (answer, again) = match checkout::begin(&cx, &customer, &order, identity.as_ref()).await? {
         Bought::Waits(row, again) => (CheckoutAnswer::of(*row, &cx), again),
-        Bought::Active => {
-            let state = CheckoutState::Completed;
+        bought @ (Bought::Active | Bought::Planned) => {
+            let planned = matches!(bought, Bought::Planned);
+            let state = if planned { CheckoutState::Scheduled } else { CheckoutState::Completed };
             let nothing = CheckoutAnswer {
                 id: None,
                 state,

@@ -6,8 +6,10 @@ use super::wire::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::catalog::{Catalog, FeatureKind, LimitType, Plan, PlanFeature};
-use domain::id::{CustomerId, FeatureKey};
+use domain::entitlement::SubscriptionStatus;
+use domain::id::{CustomerId, FeatureKey, PlanId};
 use domain::permission::Scope;
+use domain::subscription::Scheduled;
 use domain::time::{Reset, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::customer::CustomerRow;
@@ -18,6 +20,7 @@ use super::body::Body;
 use super::params::{Path, Query};
 use super::problem::{Failed, Problem};
 use crate::app::customer::{self, NewCustomer};
+use crate::app::subscription::Life;
 use crate::app::token::BROWSER_SECONDS_MAX;
 use crate::app::usage::reading_of;
 use crate::cx::Cx;
@@ -198,6 +201,55 @@ pub struct SubscriptionBody {
     /// When it ends, if it was canceled.
     #[schema(value_type = Option<String>, required, format = DateTime, example = "2026-12-22T10:00:00Z")]
     cancel_at: Option<Timestamp>,
+    /// When its trial ends, or ended.
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2026-12-06T10:00:00Z")]
+    trial_ends_at: Option<Timestamp>,
+    /// Until when it may be used although a payment failed.
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2026-12-29T10:00:00Z")]
+    grace_until: Option<Timestamp>,
+    /// When it goes on by itself, if it is paused.
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2027-01-10T00:00:00Z")]
+    resume_at: Option<Timestamp>,
+    /// What happens at the end of the period.
+    #[schema(required)]
+    scheduled: Option<ScheduledBody>,
+    /// Whether a payment method is known.
+    payment_method: bool,
+    /// The coupon that takes something off its payments.
+    #[schema(required, example = "LAUNCH20")]
+    coupon: Option<String>,
+    /// Through whom it is paid; null by invoice, or not at all.
+    #[schema(required, example = "sandbox")]
+    provider: Option<String>,
+}
+
+/// What is put down for the end of a period.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduledAction {
+    /// Another plan or interval.
+    Change,
+    /// A rest.
+    Pause,
+}
+
+/// What happens at the end of the period.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduledBody {
+    action: ScheduledAction,
+    /// When.
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2026-12-22T10:00:00Z")]
+    at: Option<Timestamp>,
+    /// The plan after it, by its name in URLs.
+    #[schema(required, example = "starter")]
+    plan: Option<String>,
+    /// How often that is paid.
+    #[schema(value_type = Option<super::names::IntervalName>, required, example = "month")]
+    interval: Option<String>,
+    /// Until when it rests.
+    #[schema(value_type = Option<String>, required, format = DateTime, example = "2027-02-01T00:00:00Z")]
+    until: Option<Timestamp>,
 }
 
 /// A plan with what it grants.
@@ -243,27 +295,67 @@ pub async fn subscription(
     Query(query): Query<super::usage::CustomerQuery>,
 ) -> Result<Json<SubscriptionAnswer>, Failed> {
     let name = reading_of(&cx, query.customer())?;
-    let row = customer::get(&cx, &name).await?;
-    let id = CustomerId::stored(row.customer_id.as_str());
-    let Some(current) = crate::app::subscription::current(&cx, &id).await? else {
-        return Ok(Json(SubscriptionAnswer { subscription: None, plan: None, suspended: row.suspended }));
-    };
-    let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
-    let cx = &cx.0.clone().with_tenant(tenant);
-    let plan = cx.tenant.catalog.plans.get(&domain::id::PlanId::stored(current.plan_id.as_str()));
-    let held = plan.map(|plan| crate::app::subscription::held(cx, plan, &current)).transpose()?;
-    let subscription = SubscriptionBody {
-        id: current.subscription_id,
-        plan: plan.map_or_else(|| current.plan_id.clone(), |plan| plan.slug.to_string()),
-        interval: current.interval,
-        current_period_start: Timestamp::from_micros(current.period_start),
-        current_period_end: current.period_end.map(Timestamp::from_micros),
-        quota_anchor: Timestamp::from_micros(row.anchor),
-        cancel_at: current.access_until.filter(|_| current.status == "canceled").map(Timestamp::from_micros),
-        status: current.status,
-    };
-    let plan = plan.map(|plan| plan_body(&cx.tenant.catalog, plan, held.unwrap_or(&plan.features)));
-    Ok(Json(SubscriptionAnswer { subscription: Some(subscription), plan, suspended: row.suspended }))
+    Ok(Json(SubscriptionAnswer::read(&cx, &name).await?))
+}
+
+impl SubscriptionAnswer {
+    /// The subscription of a customer, as it is now.
+    pub(super) async fn read(cx: &Cx, name: &str) -> Result<Self, Failed> {
+        let row = customer::get(cx, name).await?;
+        let id = CustomerId::stored(row.customer_id.as_str());
+        let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
+        let cx = &cx.clone().with_tenant(tenant);
+        let Some(life) = Life::look(cx, &id).await? else {
+            return Ok(Self { subscription: None, plan: None, suspended: row.suspended });
+        };
+        let plan = cx.tenant.catalog.plans.get(&life.state.terms.plan);
+        let held = plan.map(|plan| crate::app::subscription::held(cx, plan, &life.row)).transpose()?;
+        let subscription = SubscriptionBody::of(cx, &life, Timestamp::from_micros(row.anchor))?;
+        let plan = plan.map(|plan| plan_body(&cx.tenant.catalog, plan, held.unwrap_or(&plan.features)));
+        Ok(Self { subscription: Some(subscription), plan, suspended: row.suspended })
+    }
+}
+
+impl SubscriptionBody {
+    fn of(cx: &Cx, life: &Life, quota_anchor: Timestamp) -> Result<Self, Error> {
+        let (row, state) = (&life.row, &life.state);
+        let slug = |id: &PlanId| cx.tenant.catalog.plans.get(id).map_or(id.to_string(), |plan| plan.slug.to_string());
+        let billed = crate::app::subscription::billed(cx, row)?;
+        let until = |status: SubscriptionStatus| state.access_until.filter(|_| state.status == status);
+        let scheduled = state.scheduled.as_ref().map(|scheduled| match scheduled {
+            Scheduled::Change(to) => ScheduledBody {
+                action: ScheduledAction::Change,
+                at: billed.end,
+                plan: Some(slug(&to.plan)),
+                interval: to.price.as_ref().map(|_| to.interval.name().to_owned()),
+                until: None,
+            },
+            Scheduled::Pause(until) => ScheduledBody {
+                action: ScheduledAction::Pause,
+                at: billed.end,
+                plan: None,
+                interval: None,
+                until: *until,
+            },
+        });
+        Ok(Self {
+            id: row.subscription_id.clone(),
+            plan: slug(&state.terms.plan),
+            interval: row.interval.clone(),
+            current_period_start: billed.start,
+            current_period_end: billed.end,
+            quota_anchor,
+            cancel_at: until(SubscriptionStatus::Canceled),
+            trial_ends_at: state.trial.map(|trial| trial.ends_at),
+            grace_until: until(SubscriptionStatus::PastDue),
+            resume_at: state.resume_at,
+            scheduled,
+            payment_method: state.payable,
+            coupon: row.coupon.clone(),
+            provider: row.provider.clone(),
+            status: row.status.clone(),
+        })
+    }
 }
 
 /// A plan with what one of its versions grants, and the names of its catalog; what is archived is not offered.

@@ -57,6 +57,10 @@ pub struct GrantBody {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<f64>, example = 0.05)]
     overage_price: Patch<Decimal>,
+    /// Units that were not used and go on to the next period, at most so many; null carries nothing over.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = Option<i64>, example = 50)]
+    rollover_cap: Patch<i64>,
 }
 
 impl From<GrantBody> for GrantEdit {
@@ -75,6 +79,7 @@ impl From<GrantBody> for GrantEdit {
             critical: body.thresholds.as_ref().and_then(|t| t.critical),
             fail_open: body.fail_open,
             overage_price,
+            rollover_cap: body.rollover_cap,
         }
     }
 }
@@ -96,6 +101,7 @@ impl From<GrantEdit> for GrantBody {
             thresholds: said.then_some(ThresholdsEdit { warning, critical }),
             fail_open: edit.fail_open,
             overage_price,
+            rollover_cap: edit.rollover_cap,
         }
     }
 }
@@ -127,6 +133,9 @@ pub struct GrantedBody {
     /// What a unit beyond a soft limit costs.
     #[schema(value_type = Option<f64>, required, example = 0.05)]
     overage_price: Option<Micros>,
+    /// Units that go on to the next period at most, when they were not used.
+    #[schema(required, example = 50)]
+    rollover_cap: Option<i64>,
 }
 
 /// Percentages of the limit at which the status changes.
@@ -164,6 +173,7 @@ impl GrantedBody {
             thresholds: ThresholdsBody { warning: granted.thresholds.warning, critical: granted.thresholds.critical },
             fail_open: granted.fail_open,
             overage_price: granted.overage_micros.map(Micros),
+            rollover_cap: granted.rollover_cap,
         }
     }
 }

@@ -7,6 +7,7 @@ mod auth;
 mod body;
 mod catalog;
 mod checkout;
+mod clock;
 mod component;
 mod contact;
 mod coupon;
@@ -29,6 +30,7 @@ mod health;
 mod history;
 mod impersonate;
 mod import;
+mod invoice;
 mod key;
 mod list;
 mod manage;
@@ -51,6 +53,7 @@ mod revenue;
 mod sandbox;
 mod session;
 mod setting;
+mod subscription;
 mod upstream;
 mod usage;
 mod wire;
@@ -116,6 +119,12 @@ fn product() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(customer::get))
         .routes(routes!(customer::mint))
         .routes(routes!(customer::subscription))
+        .routes(routes!(subscription::preview))
+        .routes(routes!(subscription::change))
+        .routes(routes!(subscription::cancel))
+        .routes(routes!(subscription::pause))
+        .routes(routes!(subscription::resume))
+        .routes(routes!(invoice::list))
         .routes(routes!(checkout::begin))
         .routes(routes!(checkout::get))
         .routes(routes!(ai::components))
@@ -130,6 +139,7 @@ fn catalog() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(catalog::export, catalog::apply))
         .routes(routes!(sandbox::approve))
+        .routes(routes!(sandbox::payments))
         .routes(routes!(provider::list))
         .routes(routes!(provider::of_plan))
         .routes(routes!(provider::retry))
@@ -182,6 +192,7 @@ fn customers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(manage::put_override, manage::delete_override))
         .routes(routes!(manage::give_credits))
         .routes(routes!(manage::change_plan, manage::end_subscription))
+        .routes(routes!(invoice::settle))
         .routes(routes!(analytics::read))
         .routes(routes!(revenue::read))
         .routes(routes!(revenue::series))
@@ -213,6 +224,7 @@ fn tenant() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(contact::list))
         .routes(routes!(contact::get, contact::update))
         .routes(routes!(permission::list))
+        .routes(routes!(clock::get, clock::advance))
 }
 
 /// Above all tenants.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::auth::{Authed, CatalogRead, CustomersManage};
 use super::body::Body;
-use super::checkout::CheckoutAnswer;
+use super::checkout::{CheckoutAnswer, CheckoutState};
 use super::docs::{escape, whole};
 use super::params::Path;
 use super::plan::Amount;
@@ -22,6 +22,10 @@ use crate::app::sandbox::{self, Approval, PAGE};
 use crate::app::{checkout, provider, tenant};
 use crate::cx::{App, Cx};
 use crate::error::{Code, Error};
+
+/// What a buyer reads who comes too late.
+const GIVEN_UP: &str = "<p><strong>A later purchase has taken the place of this one.</strong> Nothing was charged for it. \
+                        You can close this page.</p>";
 
 async fn found(app: &App, token: &str) -> Result<Option<Approval>, Error> {
     match sandbox::approval(&app.db, token).await {
@@ -40,12 +44,15 @@ fn gone() -> Response {
 /// The page on which a buyer approves or declines. Its address is its credential, as on a payment company's page.
 pub async fn page(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Response, Failed> {
     let Some(approval) = found(&app, &token).await? else { return Ok(gone()) };
-    tenant::usable(&app, &approval.tenant).await?;
+    let tenant = tenant::usable(&app, &approval.tenant).await?;
+    let superseded =
+        checkout::is_superseded(&Cx::system(&app, &tenant, "sandbox-checkout"), &approval.checkout).await?;
     let currency = Currency::parse(&approval.plan.currency).map_err(Error::internal)?;
     let price = Money::new(approval.plan.amount_minor, currency);
     let name = escape(&approval.plan.name);
     let every = escape(&approval.plan.interval);
     let state = match approval.subscription.status.as_str() {
+        _ if superseded => GIVEN_UP.to_owned(),
         "pending" => format!(
             "<form method=post action=\"{PAGE}{0}\"><button name=decision value=approve>Approve</button> \
              <button name=decision value=decline>Decline</button></form>",
@@ -85,12 +92,18 @@ pub async fn answer(
     let Some(approval) = found(&app, &token).await? else { return Ok(gone()) };
     let tenant = tenant::usable(&app, &approval.tenant).await?;
     let cx = Cx::system(&app, &tenant, "sandbox-checkout");
-    take(&cx, &approval, form.decision == Decision::Approve).await?;
+    let answer = take(&cx, &approval, form.decision == Decision::Approve).await?;
+    if matches!(answer.state, CheckoutState::Superseded) {
+        return Ok((StatusCode::CONFLICT, whole("Sandbox checkout", GIVEN_UP)).into_response());
+    }
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, approval.subscription.return_url)]).into_response())
 }
 
 async fn take(cx: &Cx, approval: &Approval, approved: bool) -> Result<CheckoutAnswer, Failed> {
-    sandbox::decide(&cx.app.db, approval, approved).await?;
+    // Nobody can approve any more what a later purchase has taken the place of.
+    if !checkout::is_superseded(cx, &approval.checkout).await? {
+        sandbox::decide(&cx.app.db, approval, approved).await?;
+    }
     let row = checkout::look_up(cx, &approval.checkout).await?;
     Ok(CheckoutAnswer::of(row, cx))
 }
@@ -119,6 +132,26 @@ pub async fn approve(
     let approval = found(&cx.app, token).await?.filter(|approval| &approval.tenant == cx.tenant.id());
     let approval = approval.ok_or_else(unknown)?;
     Ok(Json(take(&cx, &approval, body.approve.unwrap_or(true)).await?))
+}
+
+/// How a customer's payments go in the sandbox from now on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentsBody {
+    /// The customer's id or externalId.
+    #[schema(example = "acme-42")]
+    customer: String,
+    /// Whether they come; false is a card that is declined.
+    #[schema(example = false)]
+    approve: bool,
+}
+
+/// Let a customer's sandbox payments fail from now on, or come again: what is tried next goes so.
+#[utoipa::path(post, path = "/api/admin/sandbox/payments", operation_id = "setSandboxPayments", tag = "admin", request_body = PaymentsBody,
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn payments(cx: Authed<CustomersManage>, Body(body): Body<PaymentsBody>) -> Result<StatusCode, Failed> {
+    sandbox::set_declines(&cx, &body.customer, !body.approve).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A plan in the sandbox provider's own books.

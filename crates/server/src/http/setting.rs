@@ -10,7 +10,7 @@ use super::body::Body;
 use super::etag::{IfMatch, Tagged};
 use super::problem::{Failed, Problem};
 use crate::app::patch::Patch;
-use crate::app::setting::{self, BrandEdit, SettingsEdit};
+use crate::app::setting::{self, BillingEdit, BrandEdit, SettingsEdit};
 use crate::cx::Cx;
 use crate::error::FieldError;
 
@@ -60,6 +60,48 @@ pub struct SettingsRetentionEdit {
     decision_days: Option<i64>,
 }
 
+/// How failed payments and trials are handled.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsBilling {
+    /// Days for which an overdue subscription may be used.
+    #[schema(example = 7)]
+    grace_days: i64,
+    /// On which days after the first failure a payment is tried again.
+    #[schema(example = json!([1, 3, 5]))]
+    retry_days: Vec<i64>,
+    /// Days before the end of a trial at which it is announced; 0 for never.
+    #[schema(example = 3)]
+    trial_warning_days: i64,
+    /// The free plan that an overdue subscription or an unpaid trial falls back to, by its name in URLs; null ends it.
+    #[schema(required, example = "free")]
+    fallback_plan: Option<String>,
+}
+
+/// The same, to change: absent fields stay as they are.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SettingsBillingEdit {
+    #[schema(example = 7, minimum = 0, maximum = 90)]
+    grace_days: Option<i64>,
+    /// Ascending; those within the grace count.
+    #[schema(example = json!([1, 3, 5]))]
+    retry_days: Option<Vec<i64>>,
+    #[schema(example = 3, minimum = 0, maximum = 90)]
+    trial_warning_days: Option<i64>,
+    /// Null for none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "free")]
+    fallback_plan: Patch<String>,
+}
+
+impl From<SettingsBillingEdit> for BillingEdit {
+    fn from(body: SettingsBillingEdit) -> Self {
+        let SettingsBillingEdit { grace_days, retry_days, trial_warning_days, fallback_plan } = body;
+        Self { grace_days, retry_days, trial_warning_days, fallback_plan }
+    }
+}
+
 /// How the tenant is set up.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -90,6 +132,7 @@ pub struct SettingsBody {
     #[schema(required, example = "free")]
     default_plan: Option<String>,
     retention: SettingsRetention,
+    billing: SettingsBilling,
 }
 
 impl SettingsBody {
@@ -111,6 +154,12 @@ impl SettingsBody {
             },
             default_plan: setting::default_plan(cx),
             retention: SettingsRetention { decision_days: settings.decision_days },
+            billing: SettingsBilling {
+                grace_days: settings.grace_days,
+                retry_days: settings.retry_days,
+                trial_warning_days: settings.trial_warning_days,
+                fallback_plan: setting::plan_slug(cx, settings.fallback_plan.as_deref()),
+            },
         }
     }
 }
@@ -145,6 +194,7 @@ pub struct SettingsPatch {
     #[schema(value_type = Option<String>, example = "starter")]
     default_plan: Patch<String>,
     retention: Option<SettingsRetentionEdit>,
+    billing: Option<SettingsBillingEdit>,
 }
 
 /// How the tenant looks.
@@ -256,6 +306,7 @@ pub async fn update_settings(
         critical,
         default_plan: body.default_plan,
         decision_days: body.retention.and_then(|retention| retention.decision_days),
+        billing: body.billing.map(BillingEdit::from).unwrap_or_default(),
     };
     let cx = setting::edit(&cx, edit, &expected).await?;
     Ok(Tagged(revision(&cx), SettingsBody::of(&cx)))

@@ -109,8 +109,13 @@ fn what_costs_nothing_needs_no_approval_and_a_key_buys_once_for_its_key() {
         let pro = server.sign_in("pro@studio.example").await;
         let free = server.post("/api/checkout", &pro, json!({ "plan": "free" })).await;
         free.assert_ok(201);
-        assert_eq!((&free.body["state"], &free.body["approvalUrl"]), (&json!("completed"), &Value::Null));
-        assert_eq!(plan_of(&server, &pro).await, "free");
+        // SPEC §5: a downgrade takes effect at the end of the period that was paid for.
+        assert_eq!((&free.body["state"], &free.body["approvalUrl"]), (&json!("scheduled"), &Value::Null));
+        let shown = server.get("/api/subscription", &pro).await.body["subscription"].clone();
+        assert_eq!((&shown["plan"], &shown["scheduled"]["plan"]), (&json!("pro"), &json!("free")), "{shown}");
+        assert_eq!(shown["scheduled"]["at"], shown["currentPeriodEnd"]);
+        let again = server.post("/api/checkout", &pro, json!({ "plan": "free" })).await;
+        assert_eq!((again.status, &again.body["state"]), (201, &json!("scheduled")), "{again:?}");
 
         let key = server.key(&["customers:write", "usage:read"]).await;
         server.customer(&key, "acme", "starter").await;
@@ -233,5 +238,37 @@ fn a_new_price_is_a_new_plan_at_the_provider_and_the_old_one_ends_there() {
         late.assert_ok(201);
         let page = reqwest::get(late.body["approvalUrl"].as_str().expect("an address")).await.expect("a page");
         assert!(page.text().await.expect("text").contains("849.00"), "a new checkout pays the new price");
+    });
+}
+
+/// A customer has one open purchase: a later one takes its place, and a late approval of the earlier charges nothing.
+#[test]
+fn a_later_purchase_takes_the_place_of_an_earlier_one() {
+    on_both(async |database: Database| {
+        let server = Server::demo(&database);
+        let (near, admin) = (server.sign_in("near@halisoft.example").await, server.sign_in(ADMIN).await);
+        let first = buy(&server, &near, "professional").await;
+        let order = json!({ "plan": "professional", "interval": "year", "provider": "sandbox" });
+        let second = server.post("/api/checkout", &near, order.clone()).await;
+        second.assert_ok(201);
+        let path = |began: &Answer| format!("/api/checkout/{}", began.text_at("/id"));
+        let shown = server.get(&path(&first), &near).await;
+        assert_eq!((&shown.body["state"], &shown.body["approvalUrl"]), (&json!("superseded"), &Value::Null));
+        let url = first.text_at("/approvalUrl");
+        let page = server.http.get(&url).send().await.expect("a page").text().await.expect("text");
+        assert!(page.contains("Nothing was charged") && !page.contains("<form"), "{page}");
+        let form = server.http.post(&url).header("content-type", "application/x-www-form-urlencoded");
+        let late = form.body("decision=approve").send().await.expect("an answer");
+        assert_eq!(late.status(), 409);
+        assert!(late.text().await.expect("text").contains("Nothing was charged"));
+        let late = server.post("/api/admin/sandbox/approve", &admin, json!({ "approvalUrl": url })).await;
+        assert_eq!((late.status, &late.body["state"]), (200, &json!("superseded")), "{late:?}");
+        assert_eq!(plan_of(&server, &near).await, "starter");
+        let approval = json!({ "approvalUrl": second.text_at("/approvalUrl") });
+        let approved = server.post("/api/admin/sandbox/approve", &admin, approval).await;
+        assert_eq!(approved.body["state"], "completed", "{approved:?}");
+        let bought = server.get("/api/subscription", &near).await.body["subscription"].clone();
+        assert_eq!((&bought["plan"], &bought["interval"]), (&json!("professional"), &json!("year")));
+        assert_eq!(server.get("/api/invoices", &near).await.body["data"].as_array().map(Vec::len), Some(1));
     });
 }

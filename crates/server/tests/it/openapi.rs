@@ -157,7 +157,19 @@ fn what_an_answer_always_has_is_required() {
     let left_out: BTreeMap<&str, Vec<&str>> = BTreeMap::from([
         ("Action", vec!["href", "plans"]),
         ("Decision", vec!["feature", "limits", "plan", "subscription", "suspended"]),
-        ("GrantBody", vec!["enabled", "failOpen", "limitType", "limitValue", "overagePrice", "reset", "thresholds"]),
+        (
+            "GrantBody",
+            vec![
+                "enabled",
+                "failOpen",
+                "limitType",
+                "limitValue",
+                "overagePrice",
+                "reset",
+                "rolloverCap",
+                "thresholds",
+            ],
+        ),
         (
             "PlanEditBody",
             vec![

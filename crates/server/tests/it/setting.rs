@@ -19,6 +19,29 @@ async fn boot(server: &Server) -> Value {
     data.map_or(Value::Null, |(data, _)| serde_json::from_str(data).expect("JSON"))
 }
 
+/// Edits that are refused, each with the field that it names.
+fn wrong() -> Vec<(Value, &'static str)> {
+    vec![
+        (json!({ "name": "" }), "/name"),
+        (json!({ "currency": "EUR" }), "/currency"),
+        (json!({ "currency": "euro" }), "/currency"),
+        (json!({ "timezone": "Mars/Phobos" }), "/timezone"),
+        (json!({ "timezone": "" }), "/timezone"),
+        (json!({ "locale": "deutsch!" }), "/locale"),
+        (json!({ "supportEmail": "help" }), "/supportEmail"),
+        (json!({ "salesEmail": "sales" }), "/salesEmail"),
+        (json!({ "thresholds": { "warning": 95 } }), "/thresholds"),
+        (json!({ "thresholds": { "warning": 0 } }), "/thresholds"),
+        (json!({ "thresholds": { "critical": 101 } }), "/thresholds"),
+        (json!({ "defaultPlan": "free" }), "/defaultPlan"),
+        (json!({ "retention": { "decisionDays": 0 } }), "/retention/decisionDays"),
+        (json!({ "billing": { "graceDays": -1 } }), "/billing/graceDays"),
+        (json!({ "billing": { "trialWarningDays": 91 } }), "/billing/trialWarningDays"),
+        (json!({ "enforcement": "maybe" }), "/enforcement"),
+        (json!({ "slug": "x" }), "/slug"),
+    ]
+}
+
 #[test]
 fn settings_are_checked_kept_and_edited_without_losing_another_edit() {
     on_both(async |database: Database| {
@@ -27,17 +50,20 @@ fn settings_are_checked_kept_and_edited_without_losing_another_edit() {
         let before = server.get(SETTINGS, &admin).await;
         let wanted = json!({ "name": "HaliSoft", "currency": "USD", "timezone": "UTC", "locale": "en", "enforcement": "on",
             "requireIfMatch": false, "allowUnverified": false, "supportEmail": null, "salesEmail": null,
-            "thresholds": { "warning": 80, "critical": 90 }, "defaultPlan": null, "retention": { "decisionDays": 35 } });
+            "thresholds": { "warning": 80, "critical": 90 }, "defaultPlan": null, "retention": { "decisionDays": 35 },
+            "billing": { "graceDays": 7, "retryDays": [1, 3, 5], "trialWarningDays": 3, "fallbackPlan": null } });
         assert_eq!(before.body, wanted);
         let tag = before.header("etag").expect("a tag").to_owned();
         let edit = json!({ "name": " Hali ", "timezone": "europe/vienna", "locale": "de-AT", "supportEmail": "Help@hali.example",
             "salesEmail": "sales@hali.example", "thresholds": { "warning": 70 }, "defaultPlan": "starter",
-            "retention": { "decisionDays": 90 }, "currency": "USD" });
+            "retention": { "decisionDays": 90 }, "currency": "USD",
+            "billing": { "graceDays": 10, "retryDays": [2, 4], "trialWarningDays": 0 } });
         let edited = patch_if(&server, SETTINGS, &admin, &tag, edit).await;
         edited.assert_ok(200);
         let now = json!({ "name": "Hali", "currency": "USD", "timezone": "Europe/Vienna", "locale": "de-AT", "enforcement": "on",
             "requireIfMatch": false, "allowUnverified": false, "supportEmail": "help@hali.example", "salesEmail": "sales@hali.example",
-            "thresholds": { "warning": 70, "critical": 90 }, "defaultPlan": "starter", "retention": { "decisionDays": 90 } });
+            "thresholds": { "warning": 70, "critical": 90 }, "defaultPlan": "starter", "retention": { "decisionDays": 90 },
+            "billing": { "graceDays": 10, "retryDays": [2, 4], "trialWarningDays": 0, "fallbackPlan": null } });
         assert_eq!(edited.body, now);
         let grant = "/api/admin/plans/starter/features/audit_assistant";
         let granted = server.put(grant, &admin, json!({ "limitValue": 5 })).await;
@@ -57,23 +83,7 @@ fn settings_are_checked_kept_and_edited_without_losing_another_edit() {
             json!([cleared.body["supportEmail"], cleared.body["defaultPlan"], cleared.body["salesEmail"]]),
             json!([null, null, "sales@hali.example"])
         );
-        for (body, pointer) in [
-            (json!({ "name": "" }), "/name"),
-            (json!({ "currency": "EUR" }), "/currency"),
-            (json!({ "currency": "euro" }), "/currency"),
-            (json!({ "timezone": "Mars/Phobos" }), "/timezone"),
-            (json!({ "timezone": "" }), "/timezone"),
-            (json!({ "locale": "deutsch!" }), "/locale"),
-            (json!({ "supportEmail": "help" }), "/supportEmail"),
-            (json!({ "salesEmail": "sales" }), "/salesEmail"),
-            (json!({ "thresholds": { "warning": 95 } }), "/thresholds"),
-            (json!({ "thresholds": { "warning": 0 } }), "/thresholds"),
-            (json!({ "thresholds": { "critical": 101 } }), "/thresholds"),
-            (json!({ "defaultPlan": "free" }), "/defaultPlan"),
-            (json!({ "retention": { "decisionDays": 0 } }), "/retention/decisionDays"),
-            (json!({ "enforcement": "maybe" }), "/enforcement"),
-            (json!({ "slug": "x" }), "/slug"),
-        ] {
+        for (body, pointer) in wrong() {
             server.patch(SETTINGS, &admin, body).await.assert_field(pointer);
         }
         let boot = boot(&server).await;

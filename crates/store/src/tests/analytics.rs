@@ -1,7 +1,6 @@
 //! Use and AI calls of a whole tenant, summed behind the gate.
 
-use domain::entitlement::{Subscription, SubscriptionStatus};
-use domain::id::{FeatureKey, PlanId, SubscriptionId};
+use domain::id::FeatureKey;
 use domain::time::Timestamp;
 use serde_json::json;
 
@@ -10,25 +9,15 @@ use super::fresh::on_both;
 use crate::analytics::{CallsBy, CallsRow, UseRow, calls, days, hours, top_callers, top_customers};
 use crate::gate::{Command, Operation};
 use crate::rollup::follow;
-use crate::subscription::{NewSubscription, insert};
+use crate::subscription::insert;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
 async fn subscribe(bench: &Bench, number: u32, plan: &str) {
-    let subscription = Subscription {
-        id: SubscriptionId::stored(format!("sub_{number}")),
-        plan: PlanId::stored(plan),
-        price: None,
-        status: SubscriptionStatus::Active,
-        access_until: None,
-        plan_since: START,
-        period: domain::time::Period { start: START, end: None },
-        interval: None,
-    };
-    let new = NewSubscription { subscription, period_start: START, period_end: None };
+    let row = subscribed(number, plan);
     let mut tx = bench.db.begin().await.expect("it begins");
-    insert(&mut tx, &ten(1), &cus(number), &new, START).await.expect("it is written");
+    insert(&mut tx, &ten(1), &row).await.expect("it is written");
     tx.commit().await.expect("it commits");
 }
 

@@ -299,3 +299,40 @@ async fn futures<F: Future<Output = crate::error::Result<Answer>> + Unpin>(
     .await;
     answers.into_iter().flatten().collect()
 }
+
+/// A subscription of a customer to a plan without price, since the start.
+pub(super) fn subscribed(number: u32, plan: &str) -> crate::subscription::SubscriptionRow {
+    crate::subscription::SubscriptionRow {
+        subscription_id: format!("sub_{number}"),
+        customer_id: cus(number).to_string(),
+        plan_id: plan.to_owned(),
+        plan_since: START.as_micros(),
+        price_id: None,
+        interval: None,
+        currency: None,
+        amount_minor: None,
+        status: "active".to_owned(),
+        period_start: START.as_micros(),
+        period_end: None,
+        access_until: None,
+        created_at: START.as_micros(),
+        revision: 1,
+        billing_anchor: START.as_micros(),
+        pending_until: None,
+        trial_ends_at: None,
+        trial_warned: false,
+        paid_minor: 0,
+        paid_from: START.as_micros(),
+        dunning_since: None,
+        dunning_until: None,
+        dunning_tried: 0,
+        scheduled: None,
+        resume_at: None,
+        coupon: None,
+        discount_from: None,
+        payable: false,
+        next_due_at: None,
+        provider: None,
+        provider_subscription: None,
+    }
+}

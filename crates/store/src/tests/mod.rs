@@ -11,6 +11,7 @@ mod fresh;
 mod gate;
 mod holds;
 mod job;
+mod life;
 mod model;
 mod notice;
 mod races;

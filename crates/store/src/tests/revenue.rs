@@ -50,6 +50,7 @@ fn random(dice: &mut Dice, number: i64, at: Timestamp) -> ChangeRow {
         annual_before,
         annual_after,
         movement: Movement::of(annual_before, annual_after, !first).map(|movement| movement.name().to_owned()),
+        slot: None,
     }
 }
 

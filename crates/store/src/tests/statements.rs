@@ -21,6 +21,7 @@ const ABOUT_ALL_TENANTS: &[(&str, &str, &str)] = &[
     ("notice.rs", "DELETE FROM notification_read WHERE at", "what is old is dropped for all"),
     ("notice.rs", "DELETE FROM notification WHERE at", "what is old is dropped for all"),
     ("notice.rs", "DELETE FROM notice WHERE at", "what is old is dropped for all"),
+    ("clock.rs", "SELECT t.tenant_id FROM tenant t", "one runner works for all"),
     ("job.rs", "SELECT tenant_id, job_id, kind", "one runner works for all"),
     ("job.rs", "SELECT MIN(CASE WHEN leased_until", "one runner works for all"),
     (

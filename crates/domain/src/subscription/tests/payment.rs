@@ -123,3 +123,30 @@ fn a_payment_that_failed_at_rest_gets_its_grace_afterwards() {
     let resumed = run(&failed, Command::Resume, day(10)).next;
     assert_eq!((resumed.status, resumed.access_until), (SubscriptionStatus::PastDue, Some(day(17))));
 }
+
+#[test]
+fn what_was_used_beyond_a_limit_is_asked_for_once_and_dunned_as_any_payment() {
+    let began = start(&plainly(starter()), &rules(), day(1)).expect("it begins").next;
+    let paid = run(&began, Command::Paid { slot: began.open[0].slot }, day(1)).next;
+    let feature = crate::id::FeatureKey::parse("prompts").expect("a key in a test");
+    let line = Line {
+        kind: LineKind::Overage,
+        plan: paid.terms.plan.clone(),
+        amount: usd(120),
+        from: day(1),
+        to: day(20),
+        used: Some(Used { feature, units: 12 }),
+    };
+    let owe = Command::Owe { at: day(20), lines: vec![line] };
+    let asked = run(&paid, owe.clone(), day(20));
+    assert_eq!((asked.cause, asked.due_now()), (Cause::OverageCharged, Ok(usd(120))));
+    let slot = Slot { at: day(20), kind: SlotKind::Overage };
+    assert_eq!(Slot::parse(&slot.to_string()), Some(slot));
+    assert_eq!(asked.next.open, [Open { slot, attempt: Attempt::First }]);
+    assert_eq!(decide(&asked.next, &owe, &rules(), day(20)), Err(Refusal::AlreadySo));
+    let failed = run(&asked.next, Command::PaymentFailed { slot }, day(21)).next;
+    assert_eq!(failed.status, SubscriptionStatus::PastDue);
+    let cancel = Command::Cancel { when: When::Now, refund: false, allowances: Vec::new() };
+    let over = run(&failed, cancel, day(21)).next;
+    assert_eq!(decide(&over, &owe, &rules(), day(22)), Err(Refusal::Over));
+}

@@ -58,8 +58,9 @@ fn what(action: &str) -> Option<(Kind, Audience)> {
         "settings" | "brand" | "email_settings" | "email_template" => Kind::Settings,
         "tenant" => Kind::Tenant,
         // Each transition of a subscription tells of itself; who looks as a user does changes nothing. What a person does
-        // to their own account is theirs, and the outbox moves by itself all the time.
-        "subscription" | "user" | "password" | "address" | "email" | "email_preference" | "inbox_preference" => {
+        // to their own account is theirs, and the outbox moves by itself all the time. A clock tells when it has arrived.
+        "clock" | "subscription" | "user" | "password" | "address" | "email" | "email_preference"
+        | "inbox_preference" => {
             return None;
         }
         _ => {
@@ -96,6 +97,7 @@ mod tests {
             ("member.added", Some((Kind::Member, Audience::Staff, false))),
             ("brand.updated", Some((Kind::Settings, Audience::Everyone, false))),
             ("subscription.changed", None),
+            ("clock.advanced", None),
             ("user.impersonated", None),
             ("upstream.tested", None),
             ("email_template.updated", Some((Kind::Settings, Audience::Staff, false))),

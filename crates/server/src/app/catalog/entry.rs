@@ -177,6 +177,9 @@ pub struct GrantEntry {
     /// In the tenant's currency.
     #[serde(default)]
     pub overage_price: Option<Amount>,
+    /// Units that go on to the next period at most.
+    #[serde(default)]
+    pub rollover_cap: Option<i64>,
 }
 
 /// Per cent of a limit at which the status changes.
@@ -197,7 +200,7 @@ impl Default for ThresholdsEntry {
 /// The usual values of a grant.
 pub fn usual_grant() -> Value {
     json!({ "enabled": true, "limitValue": null, "limitType": "hard", "thresholds": ThresholdsEntry::default(),
-        "failOpen": 0, "overagePrice": null })
+        "failOpen": 0, "overagePrice": null, "rolloverCap": null })
 }
 
 /// Where AI calls go. Its key is not in any document.

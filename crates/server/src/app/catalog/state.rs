@@ -230,6 +230,7 @@ fn grant_entry(granted: &PlanFeature) -> GrantEntry {
         },
         fail_open: granted.fail_open,
         overage_price: granted.overage_micros.map(|micros| Amount(grant::decimal(micros))),
+        rollover_cap: granted.rollover_cap,
     }
 }
 

@@ -368,6 +368,7 @@ impl From<&GrantEntry> for GrantEdit {
             critical: Some(entry.thresholds.critical),
             fail_open: Some(entry.fail_open),
             overage_price: entry.overage_price.clone().map_or(Patch::Keep, |Amount(text)| Patch::Set(text)),
+            rollover_cap: entry.rollover_cap.map_or(Patch::Keep, Patch::Set),
         }
     }
 }

@@ -241,6 +241,7 @@ fn grants(
             thresholds: Thresholds::default(),
             fail_open: 0,
             overage_micros: None,
+            rollover_cap: None,
         };
         Ok((plan.id.clone(), granted))
     };

@@ -16,7 +16,7 @@ use store::customer::CustomerRow;
 use store::db::Tx;
 use store::price::VersionRow;
 
-use super::super::subscription::{Standing, Start};
+use super::super::subscription::{Brought, Note, Origin, Start};
 use super::super::{customer, subscription};
 use super::Counts;
 use crate::cx::{Cx, id_bits};
@@ -292,24 +292,16 @@ async fn start(
     (terms, price): (&Terms, Option<PriceId>),
     began: Timestamp,
 ) -> Result<()> {
-    // One that has an end begins as any other, and then stands as it does.
-    let first = if sold.access_until.is_some() { SubscriptionStatus::Active } else { terms.status };
     let start = Start {
         plan: sold.plan.clone(),
-        price: price.clone(),
-        status: first,
+        price,
+        trial_days: 0,
         began,
-        billed_at: cx.tenant_now(),
-        cause: "imported",
+        brought: Some(Brought { status: terms.status, access_until: sold.access_until, billed_at: cx.tenant_now() }),
+        origin: Origin::default(),
+        note: Note { cause: Some("imported"), audited: true, ..Note::default() },
     };
     let id = subscription::start(tx, cx, customer, &start).await?;
-    if let Some(until) = sold.access_until {
-        let tenant = cx.tenant.id();
-        let row = store::subscription::current(&mut *tx, tenant, customer).await?;
-        let row = row.ok_or_else(|| Error::internal("a subscription that was just made is not there"))?;
-        let to = Standing { plan: terms.plan.clone(), price, status: terms.status, access_until: Some(until) };
-        subscription::change(tx, cx, &row, &to, "imported").await?;
-    }
     if let Some(provider) = &sold.provider {
         let theirs =
             (provider.as_str(), sold.provider_subscription_id.as_deref(), sold.provider_customer_id.as_deref());
