@@ -134,6 +134,8 @@ id!(/// An API key, not its secret.
     KeyId, "key");
 id!(/// A browser session or a family of refresh tokens.
     SessionId, "ses");
+id!(/// A file of a customer.
+    FileId, "fil");
 id!(/// One row of the job queue.
     JobId, "job");
 

@@ -11,6 +11,7 @@ pub mod color;
 pub mod coupon;
 pub mod entitlement;
 pub mod event;
+pub mod file;
 pub mod forecast;
 pub mod gauge;
 pub mod id;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::id::{CustomerId, KeyId, SessionId, UserId};
 use domain::permission::{Permission, Role, Scope};
 use domain::time::Timestamp;
+use providers::object::Objects;
 use store::db::Db;
 use store::gate::Gate;
 use tokio::sync::Notify;
@@ -54,6 +55,8 @@ pub struct App {
     pub mailer: Mailer,
     /// Where it listens, once it does.
     pub address: OnceLock<String>,
+    /// Where the bytes of files are.
+    pub objects: Objects,
     /// Seals secrets.
     pub master: MasterKey,
     /// Open live connections.

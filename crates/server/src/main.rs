@@ -8,6 +8,7 @@ mod ceiling;
 mod cli;
 mod cx;
 mod error;
+mod file_args;
 mod http;
 mod limits;
 mod listen;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::time::Timestamp;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use providers::object::{Objects, S3};
 use store::db::{Db, Location};
 use store::feed::{Listener, Notice};
 use store::gate::{Finish, Gate};
@@ -40,9 +41,14 @@ pub struct Settings {
     pub data: PathBuf,
     /// The master key, when it comes from the environment.
     pub master_key: Option<String>,
+    /// A store that speaks S3 for the bytes of files; a folder of the data folder otherwise.
+    pub files: Option<S3>,
     /// What use cases care about.
     pub options: Options,
 }
+
+/// The folder of files in the data folder.
+const FILES: &str = "files";
 
 /// The running product.
 pub struct Running {
@@ -83,6 +89,10 @@ pub async fn start(settings: &Settings) -> Result<Running> {
     let tokens = setup::tokens(&db, &master, now).await?;
     let (gate, finish) = Gate::start(&db, clock).await.map_err(plain)?;
     let tasks = TaskTracker::new();
+    let objects = match &settings.files {
+        Some(account) => Objects::s3(account),
+        None => Objects::local(&settings.data.join(FILES)),
+    };
     let app = Arc::new(App {
         decisions: decision::Decisions::start(&db, &tasks),
         passwords: password::Passwords::new()?,
@@ -98,6 +108,7 @@ pub async fn start(settings: &Settings) -> Result<Running> {
         crossed: Notify::new(),
         stopping: CancellationToken::new(),
         options: settings.options.clone(),
+        objects: objects.map_err(|error| Error::new(Code::Internal, error.to_string()))?,
         db,
         gate,
         tokens,

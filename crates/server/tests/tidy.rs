@@ -20,7 +20,7 @@ const DEPENDENCIES: [(&str, &str, &str); 4] = [
     ),
     (
         "providers",
-        "async-trait base64 domain jiff lettre lopdf reqwest rustls serde serde_json thiserror tokio tracing zeroize",
+        "async-trait base64 bytes domain futures-util jiff lettre lopdf object_store reqwest rustls serde serde_json thiserror tokio tracing zeroize",
         "jsonschema serde-saphyr",
     ),
     (

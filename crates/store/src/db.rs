@@ -462,6 +462,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "provider ids", include_str!("../migrations/0012_provider_ids.sql")),
     (13, "mail", include_str!("../migrations/0013_mail.sql")),
     (14, "subscription life", include_str!("../migrations/0014_subscription_life.sql")),
+    (15, "files", include_str!("../migrations/0015_files.sql")),
     (18, "notices", include_str!("../migrations/0018_notices.sql")),
 ];
 

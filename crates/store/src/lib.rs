@@ -20,6 +20,7 @@ pub mod error;
 pub mod event;
 pub mod feature;
 pub mod feed;
+pub mod file;
 pub mod gate;
 pub mod impact;
 pub mod import;

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use store::job::JobRow;
 
 use super::setup::platform;
-use super::{audit, credential, import, mail, notice, provider, summary, tenant, time, usage};
+use super::{audit, credential, file, import, mail, notice, provider, summary, tenant, time, usage};
 use crate::cx::{App, Cx, id_bits};
 use crate::error::{Error, Result};
 
@@ -67,6 +67,8 @@ enum Job {
     PassTime,
     /// Tell of thresholds that a changed limit passed and nobody was told of.
     FindMissedWarnings,
+    /// Bring files that a crash or a sender left halfway to their end.
+    TendFiles,
 }
 
 impl Job {
@@ -85,6 +87,7 @@ impl Job {
         Self::TellCrossings,
         Self::PassTime,
         Self::FindMissedWarnings,
+        Self::TendFiles,
     ];
 
     const fn name(self) -> &'static str {
@@ -103,13 +106,14 @@ impl Job {
             Self::TellCrossings => "tell_crossings",
             Self::PassTime => "pass_time",
             Self::FindMissedWarnings => "find_missed_warnings",
+            Self::TendFiles => "tend_files",
         }
     }
 
     /// Seconds from one run to the next; none for a job that is done once.
     const fn every_seconds(self) -> Option<i64> {
         match self {
-            Self::ExpireReservations | Self::TellCrossings => Some(5),
+            Self::ExpireReservations | Self::TellCrossings | Self::TendFiles => Some(5),
             Self::FollowCounters | Self::Import | Self::SealAudit => Some(2),
             Self::RollRevenue => Some(15),
             Self::Summarize | Self::SendMail | Self::PassTime => Some(1),
@@ -193,6 +197,7 @@ async fn perform(app: &Arc<App>, job: Job, row: &JobRow, now: Timestamp) -> Resu
         Job::TellCrossings => notice::follow(app).await?,
         Job::PassTime => time::work(app, now).await?,
         Job::FindMissedWarnings => notice::find_missed(app).await?,
+        Job::TendFiles => file::tend::tend(app).await?,
         Job::SyncPrice | Job::EndRemote => {
             let cx = of_tenant(app, row).await?;
             if cx.tenant.row.suspended {

@@ -3,6 +3,7 @@
 
 pub mod ai;
 pub mod analytics;
+pub mod attachment;
 pub mod audit;
 pub mod cache;
 pub mod canonical;

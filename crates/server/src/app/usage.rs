@@ -100,6 +100,8 @@ pub enum Holder {
     Caller,
     /// The AI gateway, for a caller who must not end it. A retry with the same key runs anew.
     Gateway,
+    /// A file that is received, which has written the reservation's id down before it is made.
+    File(ReservationId),
 }
 
 /// Holds the units of an action. `valid` says whether the rest of the request is right, which is told after what is not
@@ -111,10 +113,11 @@ pub async fn hold(
     (expires_at, holder): (Timestamp, Holder),
     valid: impl Fn(&Cx) -> Result<()>,
 ) -> Result<Done> {
-    let id = ReservationId::from_bits(id_bits());
-    let (principal, retryable) = match holder {
-        Holder::Caller => (cx.actor.name(), false),
-        Holder::Gateway => (format!("gateway for {}", cx.actor.name()), true),
+    let new = || ReservationId::from_bits(id_bits());
+    let (id, principal, retryable) = match holder {
+        Holder::Caller => (new(), cx.actor.name(), false),
+        Holder::Gateway => (new(), format!("gateway for {}", cx.actor.name()), true),
+        Holder::File(id) => (id, format!("file for {}", cx.actor.name()), false),
     };
     submit(cx, customer, action, move |cx, account| {
         let items = items(cx, account, &action.items)?;

@@ -191,6 +191,7 @@ impl Target {
             location: place.storage.location()?,
             data: place.storage.data.clone(),
             master_key: place.master_key.clone(),
+            files: None,
             options: Options {
                 demo: place.demo,
                 default_tenant: String::new(),

@@ -18,6 +18,7 @@ use crate::app::tenant::PLATFORM;
 use crate::app::{audit, demo, doctor, setup};
 use crate::cx::{App, Cx, Options};
 use crate::error::{Code, Error, Result};
+use crate::file_args::FileArgs;
 use crate::mail_args::MailArgs;
 use crate::start::{self, Running, Settings};
 use crate::{ceiling, http};
@@ -129,6 +130,8 @@ struct Serve {
     anthropic_base_url: Option<String>,
     #[command(flatten)]
     mail: MailArgs,
+    #[command(flatten)]
+    files: FileArgs,
     /// A call of the sandbox provider that never answers, such as `create_plan:after`: for tests of crashes.
     #[arg(long, env = "TOLLGATE_SANDBOX_HANGS", hide = true)]
     sandbox_hangs: Option<String>,
@@ -285,6 +288,7 @@ async fn serve(serve: Serve) -> Result<ExitCode> {
         location: serve.storage.location()?,
         data: serve.storage.data.clone(),
         master_key: serve.master_key.clone(),
+        files: serve.files.bucket()?,
         options: Options {
             demo: serve.demo,
             default_tenant: serve.default_tenant().unwrap_or("halisoft").to_owned(),
@@ -461,7 +465,8 @@ async fn opened(
         mail: Platform::default(),
         sandbox_hangs: None,
     };
-    let settings = Settings { location: storage.location()?, data: storage.data.clone(), master_key, options };
+    let (location, data) = (storage.location()?, storage.data.clone());
+    let settings = Settings { location, data, master_key, files: None, options };
     start::start(&settings).await
 }
 

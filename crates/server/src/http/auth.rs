@@ -102,7 +102,8 @@ impl<P: Require> FromRequestParts<Arc<App>> for Authed<P> {
 /// what was begun in any tenant, for AI calls that run on; callers who ask for that are stopped at the door.
 fn decided_by_gate(permission: Permission, path: &str) -> bool {
     let ends = ["/api/usage/settle", "/api/usage/release"].contains(&path);
-    matches!(permission, Permission::UsageWrite | Permission::UsageCorrect | Permission::AiRun) && !ends
+    let files = path.starts_with("/api/files");
+    matches!(permission, Permission::UsageWrite | Permission::UsageCorrect | Permission::AiRun) && !ends && !files
         || ["/api/usage", "/api/usage/check"].contains(&path)
 }
 

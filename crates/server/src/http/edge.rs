@@ -27,6 +27,7 @@ const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const TENANT: HeaderName = HeaderName::from_static("x-tenant");
 /// A browser may remember for so long that it may call.
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
@@ -97,7 +98,14 @@ fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(may))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, IDEMPOTENCY_KEY, TENANT])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            IDEMPOTENCY_KEY,
+            TENANT,
+            UPLOAD_OFFSET,
+        ])
         .expose_headers([header::RETRY_AFTER, REQUEST_ID_HEADER, IDEMPOTENCY_REPLAYED])
         .max_age(PREFLIGHT_KEPT)
 }

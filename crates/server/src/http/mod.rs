@@ -24,6 +24,7 @@ mod email_template;
 mod etag;
 mod export;
 mod feature;
+mod file;
 mod forecast;
 mod grant;
 mod health;
@@ -129,6 +130,11 @@ fn product() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(checkout::get))
         .routes(routes!(ai::components))
         .routes(routes!(forecast::read))
+        .routes(routes!(file::list))
+        .routes(routes!(file::get, file::remove))
+        .routes(routes!(file::content))
+        .routes(routes!(file::upload::begin))
+        .routes(routes!(file::upload::get, file::upload::give_up))
         .routes(routes!(realtime::ticket))
         .routes(routes!(realtime::socket))
         .routes(routes!(realtime::sse))
@@ -242,6 +248,9 @@ fn api() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .merge(customers())
         .merge(tenant())
         .merge(platform())
+        // What they read is as large as the quota allows, and never in memory as a whole.
+        .merge(OpenApiRouter::new().routes(routes!(file::create)).layer(DefaultBodyLimit::disable()))
+        .merge(OpenApiRouter::new().routes(routes!(file::upload::go_on)).layer(DefaultBodyLimit::disable()))
         // Its body is read within a limit of its own before the form's parts are looked for.
         .merge(OpenApiRouter::new().routes(routes!(ai::run)).layer(DefaultBodyLimit::disable()));
     let (routes, mut document) = routes.split_for_parts();

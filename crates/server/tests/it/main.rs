@@ -8,6 +8,7 @@ mod analytics;
 mod anthropic;
 mod audit;
 mod auth;
+mod bucket;
 mod catalog;
 mod catalog_document;
 mod checkout;
@@ -23,6 +24,7 @@ mod demo;
 mod events;
 #[path = "../../../providers/tests/it/fake.rs"]
 mod fake;
+mod file;
 mod found;
 mod gate;
 mod granted;

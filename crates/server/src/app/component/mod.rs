@@ -144,7 +144,7 @@ impl Component {
         let schema = self.action(action).map_or(&Value::Null, |action| &action.input_schema);
         let errors = checks.input.iter_errors(input).take(FIELD_ERRORS_MAX);
         let fields: Vec<_> = errors.map(|error| words::told(&error, schema)).collect();
-        refuse(if fields.is_empty() { super::file::unreadable(input) } else { fields })
+        refuse(if fields.is_empty() { super::attachment::unreadable(input) } else { fields })
     }
 
     /// Checks a result against an action's schema; says what does not fit.
