@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Connection as _, FromRow, PgConnection, Postgres, Sqlite, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, untrusted};
 use crate::event::{self, Outbox, Spoken};
 use crate::patience::{Patience, START_PATIENCE};
 pub use crate::value::Value;
@@ -425,8 +425,9 @@ async fn postgres_pool(options: &PgConnectOptions) -> Result<PgPool> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
     let connected = connected.map_err(|_| Error::Away("no answer in time".to_owned()))?;
     // What is cut before the first word looks like a word that makes no sense.
-    let broken = |error: sqlx::Error| {
-        if let sqlx::Error::Protocol(cause) = &error { Error::Away(cause.clone()) } else { error.into() }
+    let broken = |error: sqlx::Error| match &error {
+        sqlx::Error::Protocol(cause) => Error::Away(cause.clone()),
+        _ => untrusted(&error).unwrap_or_else(|| error.into()),
     };
     connected.map_err(broken)?.close().await?;
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);

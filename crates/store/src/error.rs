@@ -52,6 +52,22 @@ impl Error {
     }
 }
 
+/// The error of a server whose certificate nobody vouches for, if this is one. It will not get better by waiting.
+pub(crate) fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
+        return Some(Error::Setup(format!(
+            "the certificate of the PostgreSQL server is not trusted ({why}); check its name in the database URL, and name \
+             the file of who issued it in sslrootcert"
+        )));
+    }
+    // An I/O error's own source is what lies beneath the error that it wraps.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => untrusted(wrapped),
+        None => error.source().and_then(untrusted),
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if let Some(database) = error.as_database_error() {

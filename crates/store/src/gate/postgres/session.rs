@@ -16,7 +16,7 @@ use super::batch::{Account, Earlier, Loaded, Standing};
 use super::needs::{CounterName, Needs};
 use super::rows::Statements;
 use super::tls::Link;
-use crate::error::Error;
+use crate::error::{Error, untrusted};
 use crate::gate::record::{AnswerRow, holds_from_json};
 use crate::gate::{Held, Seen};
 
@@ -43,7 +43,9 @@ pub(super) enum Failure {
 
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
-        let Some(reported) = error.as_db_error() else { return Self::Lost(with_cause(&error)) };
+        let Some(reported) = error.as_db_error() else {
+            return untrusted(&error).map_or_else(|| Self::Lost(with_cause(&error)), Self::Refused);
+        };
         let (code, why) = (reported.code(), format!("{} ({})", reported.message(), reported.code().code()));
         match code.code() {
             "53100" => Self::Refused(Error::Full),
