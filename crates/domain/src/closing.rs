@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::LimitType;
 use crate::money::{Money, MoneyError};
+use crate::planted::{Bug, planted};
 use crate::revenue::rounded;
 use crate::time::{EarlierZone, Period, Reset, TimeError, Timestamp, Zone, period_through};
 
@@ -52,8 +53,9 @@ pub fn closed(
         let mut of_this = 0_usize;
         while let Some(end) = period.end.filter(|end| *end <= now && of_this < PERIODS_AT_ONCE) {
             let next = period_through(reset, anchor, zones, end)?;
+            let skipped = planted(Bug::CatchUpSkips) && next.end.is_some_and(|end| end <= now);
             // Asked about an instant before the zone changed, a period may end sooner than it did.
-            if next.start >= end {
+            if next.start >= end && !skipped {
                 found.push(Closed { reset, period, next });
                 of_this = of_this.saturating_add(1);
             }
@@ -108,8 +110,9 @@ pub struct Carried {
 pub fn carried(stood: Final, cap: i64, next: Period) -> Option<Carried> {
     let limit = stood.limit?;
     let unused = limit.saturating_sub(stood.used).saturating_sub(stood.held).max(0);
-    let units = unused.min(cap);
-    (units > 0).then_some(Carried { units, expires_at: next.end })
+    let units = if planted(Bug::RolloverUncapped) { unused } else { unused.min(cap) };
+    let expires_at = next.end.filter(|_| !planted(Bug::RolloverForGood));
+    (units > 0).then_some(Carried { units, expires_at })
 }
 
 /// Use beyond a soft limit, as a line of an invoice.

@@ -19,6 +19,7 @@ pub mod money;
 pub mod notice;
 pub mod permission;
 pub mod plan;
+pub mod planted;
 pub mod proration;
 pub mod quota;
 pub mod reservation;

@@ -1,5 +1,6 @@
 //! The running product ([`App`]) and the context of one call ([`Cx`]): who calls, in which tenant, and when.
 
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::app::password::Passwords;
 use crate::app::seal::MasterKey;
 use crate::app::session::Sessions;
 use crate::app::tenant::{Tenant, Tenants};
+use crate::app::time::Turns;
 use crate::app::token::Tokens;
 use crate::live::Hub;
 
@@ -59,6 +61,8 @@ pub struct App {
     pub objects: Objects,
     /// Seals secrets.
     pub master: MasterKey,
+    /// Whose turn it is of those for whom something is due.
+    pub turns: Turns,
     /// Open live connections.
     pub live: Hub,
     /// Says that a use has passed a threshold.
@@ -88,9 +92,43 @@ pub struct Options {
     pub sandbox_hangs: Option<String>,
 }
 
+/// Where a simulation takes time and ids from. Set once, before anything else, in a process that does nothing else.
+static SIMULATED: OnceLock<Simulated> = OnceLock::new();
+
+/// Time that somebody moves, and ids that follow from it and a seed.
+#[derive(Debug)]
+pub struct Simulated {
+    micros: AtomicI64,
+    made: AtomicU64,
+    seed: u64,
+}
+
+impl Simulated {
+    /// Takes the place of the clock and of chance for the rest of the process.
+    pub fn begin(seed: u64, at: Timestamp) -> &'static Self {
+        SIMULATED.get_or_init(|| Self { micros: AtomicI64::new(at.as_micros()), made: AtomicU64::new(0), seed })
+    }
+
+    /// Sets the time, also back.
+    pub fn set(&self, at: Timestamp) {
+        self.micros.store(at.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Like a `UUIDv7`: the time, and a number that no other has.
+    fn id_bits(&self) -> u128 {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let millis = self.micros.load(Ordering::Relaxed).div_euclid(1_000);
+        let rest = (u128::from(self.seed & 0x3fff) << 48) | u128::from(number);
+        (u128::try_from(millis).unwrap_or(0) << 80) | (7 << 76) | (2 << 62) | rest
+    }
+}
+
 /// Real time in microseconds since 1970: for security, and the base of every tenant's own time.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn clock() -> i64 {
+    if let Some(simulated) = SIMULATED.get() {
+        return simulated.micros.load(Ordering::Relaxed);
+    }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
@@ -102,7 +140,7 @@ pub fn now() -> Timestamp {
 
 /// Bits for a new id: a `UUIDv7`.
 pub fn id_bits() -> u128 {
-    Uuid::now_v7().as_u128()
+    SIMULATED.get().map_or_else(|| Uuid::now_v7().as_u128(), Simulated::id_bits)
 }
 
 /// Who calls.

@@ -14,6 +14,7 @@ mod limits;
 mod listen;
 mod live;
 mod mail_args;
+mod simulate;
 mod start;
 mod words;
 

@@ -27,6 +27,7 @@ use crate::app::key::Keys;
 use crate::app::mail::account::Mailer;
 use crate::app::session::Sessions;
 use crate::app::tenant::{self, Tenants};
+use crate::app::time::Turns;
 use crate::app::{audit, decision, fail_open, job, notice, password, setup};
 use crate::cx::{App, Cx, Options, clock, now};
 use crate::error::{Code, Error, Result};
@@ -80,6 +81,18 @@ pub fn log(filter: &str, json: bool) {
 
 /// Opens the database and puts the product together.
 pub async fn start(settings: &Settings) -> Result<Running> {
+    let (app, finish) = assemble(settings).await?;
+    let figures = PrometheusBuilder::new()
+        .set_buckets(&[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])
+        .map_err(Error::internal)?
+        .install_recorder()
+        .map_err(Error::internal)?;
+    Ok(Running { app, finish, figures })
+}
+
+/// The same for whoever serves nobody: no figures are kept, and nothing goes on in the background. The end of the gate
+/// is to be waited for.
+pub async fn assemble(settings: &Settings) -> Result<(Arc<App>, Finish)> {
     let plain = |error: store::error::Error| Error::new(Code::Internal, error.to_string());
     let now = now();
     let db = Db::open(&settings.location).await.map_err(plain)?;
@@ -104,6 +117,7 @@ pub async fn start(settings: &Settings) -> Result<Running> {
         trials: Trials::default(),
         mailer: Mailer::default(),
         address: OnceLock::new(),
+        turns: Turns::default(),
         live: Hub::default(),
         crossed: Notify::new(),
         stopping: CancellationToken::new(),
@@ -115,13 +129,8 @@ pub async fn start(settings: &Settings) -> Result<Running> {
         master,
         tasks,
     });
-    let figures = PrometheusBuilder::new()
-        .set_buckets(&[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])
-        .map_err(Error::internal)?
-        .install_recorder()
-        .map_err(Error::internal)?;
     job::ensure_standing(&app, now).await?;
-    Ok(Running { app, finish, figures })
+    Ok((app, finish))
 }
 
 impl Running {

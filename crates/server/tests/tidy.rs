@@ -25,11 +25,11 @@ const DEPENDENCIES: [(&str, &str, &str); 4] = [
     ),
     (
         "server",
-        "argon2 async-trait axum base64 bytes clap crc32fast domain futures-util http-body-util hyper hyper-util jiff jsonschema \
-         jsonwebtoken metrics metrics-exporter-prometheus mimalloc minijinja providers quick_cache ring rust-embed serde \
-         serde-saphyr serde_json serde_path_to_error store thiserror tokio tokio-util tower tower-http tracing \
+        "argon2 async-trait axum base64 bytes clap crc32fast domain fastrand futures-util http-body-util hyper hyper-util jiff \
+         jsonschema jsonwebtoken metrics metrics-exporter-prometheus mimalloc minijinja providers quick_cache ring rust-embed serde \
+         serde-saphyr serde_json serde_path_to_error store tempfile thiserror tokio tokio-util tower tower-http tracing \
          tracing-subscriber utoipa utoipa-axum uuid zeroize",
-        "reqwest rusqlite rustls tempfile tokio-postgres tokio-tungstenite",
+        "reqwest rusqlite rustls tokio-postgres tokio-tungstenite",
     ),
 ];
 

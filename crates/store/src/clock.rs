@@ -49,9 +49,14 @@ pub async fn note(tx: &mut Tx, tenant: &TenantId, (done_to, steps): (Timestamp, 
         .map(|_| ())
 }
 
-/// Notes why it stopped.
+/// Notes why it stopped: everything else up to the target is done.
 pub async fn fail(tx: &mut Tx, tenant: &TenantId, error: &str) -> Result<()> {
-    sql!("UPDATE clock SET error = $2 WHERE tenant_id = $1").bind(tenant).bind(error).execute(tx).await.map(|_| ())
+    sql!("UPDATE clock SET error = $2, done_to = target WHERE tenant_id = $1")
+        .bind(tenant)
+        .bind(error)
+        .execute(tx)
+        .await
+        .map(|_| ())
 }
 
 /// Ends the move, if it is still to this target: from now on the tenant's time is real time and the offset. Answers

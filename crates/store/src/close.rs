@@ -70,6 +70,17 @@ pub async fn advance(
     Ok(rows == 1)
 }
 
+/// Lets somebody look at once when the next period of a customer is to be closed: what it is granted has changed.
+pub async fn look_again(tx: &mut Tx, tenant: &TenantId, customer: &CustomerId, at: Timestamp) -> Result<()> {
+    sql!("UPDATE customer SET next_close_at = $3 WHERE tenant_id = $1 AND customer_id = $2 AND closed_to IS NOT NULL AND COALESCE(next_close_at, $3 + 1) > $3")
+        .bind(tenant)
+        .bind(customer)
+        .bind(at)
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
 /// Notes that a period is closed; a second time is a conflict.
 pub async fn record(
     tx: &mut Tx,
@@ -90,18 +101,35 @@ pub async fn record(
         .map(|_| ())
 }
 
-/// Units of a feature that were used beyond the plan's limit in a period, as each event says.
+/// The periods of a customer that are closed, of the slots that look like a pattern, from an instant on, oldest first.
+pub async fn closed_since(
+    db: &Db,
+    tenant: &TenantId,
+    (customer, slots): (&CustomerId, &str),
+    since: Timestamp,
+) -> Result<Vec<(i64, i64)>> {
+    sql!("SELECT period_start, period_end FROM period_close WHERE tenant_id = $1 AND customer_id = $2 AND slot LIKE $3 AND period_start >= $4 ORDER BY period_start")
+        .bind(tenant)
+        .bind(customer)
+        .bind(slots)
+        .bind(since)
+        .all(db)
+        .await
+}
+
+/// Units of a feature that were used beyond the plan's limit in a period from an instant on, as each event says.
 pub async fn overrun(
     db: &Db,
     tenant: &TenantId,
     (customer, feature): (&CustomerId, &FeatureKey),
-    period_start: Timestamp,
+    (period_start, since): (Timestamp, Timestamp),
 ) -> Result<i64> {
-    let row: Option<(i64,)> = sql!("SELECT CAST(COALESCE(SUM(overrun), 0) AS BIGINT) FROM usage_event WHERE tenant_id = $1 AND customer_id = $2 AND feature = $3 AND period_start = $4 AND overrun > 0 AND amount > 0 AND source = 'plan'")
+    let row: Option<(i64,)> = sql!("SELECT CAST(COALESCE(SUM(overrun), 0) AS BIGINT) FROM usage_event WHERE tenant_id = $1 AND customer_id = $2 AND feature = $3 AND period_start = $4 AND overrun > 0 AND amount > 0 AND source = 'plan' AND at >= $5")
         .bind(tenant)
         .bind(customer)
         .bind(feature)
         .bind(period_start)
+        .bind(since)
         .find(db)
         .await?;
     Ok(row.map_or(0, |(units,)| units))

@@ -17,6 +17,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
 
 use crate::error::{Error, Result, untrusted};
 use crate::event::{self, Outbox, Spoken};
+use crate::fault::{self, Fate};
+pub use crate::location::Location;
 use crate::patience::{Patience, START_PATIENCE};
 pub use crate::value::Value;
 
@@ -30,28 +32,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Transactions whose events a slow listener may lag behind before it has to look for itself.
 const SPOKEN_MAX: usize = 1_024;
-
-/// Where the data lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// One file of this machine.
-    Sqlite(PathBuf),
-    /// A server, by its connection URL.
-    Postgres(String),
-}
-
-impl Location {
-    /// Reads `sqlite://PATH` or `postgres://…`.
-    pub fn parse(url: &str) -> Result<Self> {
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            return Ok(Self::Sqlite(PathBuf::from(path)));
-        }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(url.to_owned()));
-        }
-        Err(Error::Setup("write the database URL as sqlite://PATH or postgres://USER@HOST/NAME".to_owned()))
-    }
-}
 
 /// An open database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -95,6 +75,9 @@ impl Db {
 
     /// Begins a transaction that may write. On SQLite it waits for its turn.
     pub async fn begin(&self) -> Result<Tx> {
+        if fault::is_down() {
+            return Err(fault::crashed());
+        }
         match &self.kind {
             Kind::Sqlite(db) => {
                 let turn = db.turn.clone().lock_owned().await;
@@ -185,7 +168,15 @@ enum Open {
 
 impl Tx {
     /// Makes everything durable. An error means that the outcome is unknown.
-    pub async fn commit(mut self) -> Result<()> {
+    pub async fn commit(self) -> Result<()> {
+        let fate = fault::at_commit();
+        if fate != Fate::Lost {
+            self.write().await?;
+        }
+        if fate == Fate::Written { Ok(()) } else { Err(fault::crashed()) }
+    }
+
+    async fn write(mut self) -> Result<()> {
         let spoken = event::write(&mut self).await?;
         if matches!(self.open, Open::Postgres(_)) {
             for spoken in &spoken {
@@ -425,9 +416,11 @@ async fn postgres_pool(options: &PgConnectOptions) -> Result<PgPool> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
     let connected = connected.map_err(|_| Error::Away("no answer in time".to_owned()))?;
     // What is cut before the first word looks like a word that makes no sense.
-    let broken = |error: sqlx::Error| match &error {
-        sqlx::Error::Protocol(cause) => Error::Away(cause.clone()),
-        _ => untrusted(&error).unwrap_or_else(|| error.into()),
+    let broken = |error: sqlx::Error| {
+        if let sqlx::Error::Protocol(cause) = &error {
+            return Error::Away(cause.clone());
+        }
+        untrusted(&error).unwrap_or_else(|| error.into())
     };
     connected.map_err(broken)?.close().await?;
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);

@@ -198,3 +198,15 @@ pub async fn lines(db: &Db, tenant: &TenantId, invoices: &str) -> Result<Vec<Lin
         .all(db)
         .await
 }
+
+/// What was asked of a customer in all, less what was given back, in minor units: of one currency only it means anything.
+pub async fn total(db: &Db, tenant: &TenantId, customer: &CustomerId) -> Result<i64> {
+    let row: Option<(i64,)> = sql!(
+        "SELECT CAST(COALESCE(SUM(amount_minor), 0) AS BIGINT) FROM invoice WHERE tenant_id = $1 AND customer_id = $2"
+    )
+    .bind(tenant)
+    .bind(customer)
+    .find(db)
+    .await?;
+    Ok(row.map_or(0, |(total,)| total))
+}

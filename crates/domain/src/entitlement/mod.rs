@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Feature, FeatureKind, LimitType, PlanFeature, Thresholds};
 use crate::id::{CustomerId, FeatureKey, GrantId, PlanId, PriceId, SubscriptionId};
+use crate::planted::{Bug, planted};
 use crate::revenue::Interval;
 use crate::time::{Period, Reset, TimeError, Timestamp, Zone, months_at, period_through};
 
@@ -68,9 +69,10 @@ impl Subscription {
         match self.status {
             SubscriptionStatus::Trialing | SubscriptionStatus::Active => true,
             SubscriptionStatus::PastDue | SubscriptionStatus::Canceled => {
-                self.access_until.is_some_and(|until| now < until)
+                self.access_until.is_some_and(|until| now < until) || planted(Bug::AccessNeverEnds)
             }
-            SubscriptionStatus::Pending | SubscriptionStatus::Paused | SubscriptionStatus::Expired => false,
+            SubscriptionStatus::Paused => planted(Bug::PausedMayUse),
+            SubscriptionStatus::Pending | SubscriptionStatus::Expired => false,
         }
     }
 }
@@ -353,7 +355,10 @@ fn entitle(
     let never = matches!(feature.kind, FeatureKind::Gauge | FeatureKind::Flag);
     let reset = if never { Reset::Never } else { granted.reset };
     let zones = (&catalog.zone, &catalog.earlier_zones[..]);
-    let period = period_through(reset, customer.anchor, zones, now).map_err(Barred::Calendar)?;
+    let mut period = period_through(reset, customer.anchor, zones, now).map_err(Barred::Calendar)?;
+    if let Some(own) = customer.subscription.as_ref().filter(|_| planted(Bug::UsageLostOnChange) && !never) {
+        period.start = period.start.max(own.plan_since);
+    }
     let mut limit = plan_limit(feature, granted);
     let live = |until: Option<Timestamp>| until.is_none_or(|until| now < until);
     let own = customer.overrides.iter().find(|o| o.feature == feature.key && live(o.until));

@@ -5,6 +5,7 @@ use super::decision::{Cause, Charge, Decision, Effect, Line, LineKind, Notice, R
 use super::{Attempt, Open, Rules, Scheduled, State, Terms, ending};
 use crate::entitlement::SubscriptionStatus;
 use crate::money::{Money, MoneyError};
+use crate::planted::{Bug, planted};
 use crate::proration::{Allowance, Paid, charge, credit};
 use crate::time::Timestamp;
 
@@ -126,7 +127,7 @@ fn at_once(state: &State, change: &Change<'_>, rules: &Rules, now: Timestamp) ->
     adopt(&mut next, to, now);
     let slot = Slot { at: now, kind: SlotKind::Change };
     let mut lines = Vec::new();
-    if unused.minor != 0 {
+    if unused.minor != 0 && !planted(Bug::NothingGivenBack) {
         let amount = Money::new(unused.minor.saturating_neg(), unused.currency);
         lines.push(Line { kind: LineKind::Unused, plan: from.plan.clone(), amount, from: now, to: end, used: None });
     }
@@ -159,25 +160,33 @@ pub(super) fn plan_lines(
 }
 
 /// What lines come to: money to ask for, which is open from now on, money to give back, or nothing. As long as something
-/// is open nothing is given back, since nobody knows whether it came.
+/// of the period is open nothing is given back, since nobody knows whether it came.
 pub(super) fn ask(state: &mut State, slot: Slot, lines: Vec<Line>) -> Result<Option<Effect>, Refusal> {
     let Some(first) = lines.first() else { return Ok(None) };
     let nothing = Money::zero(first.amount.currency);
-    let amount = lines.iter().try_fold(nothing, |sum, line| sum.checked_add(line.amount))?;
+    let mut amount = lines.iter().try_fold(nothing, |sum, line| sum.checked_add(line.amount))?;
+    if planted(Bug::TotalRoundedApart) && lines.len() > 1 {
+        amount.minor = amount.minor.saturating_add(1);
+    }
     Ok(match amount.minor {
         0 => None,
         minor if minor > 0 => {
             state.open.push(Open { slot, attempt: Attempt::First });
             Some(Effect::Charge(Charge { slot, amount, lines }))
         }
-        _ if !state.open.is_empty() => return Err(Refusal::PaymentOpen),
+        _ if owes_the_period(state) => return Err(Refusal::PaymentOpen),
         _ => Some(Effect::Refund(Refund { slot, amount: nothing.checked_sub(amount)?, lines })),
     })
 }
 
+/// Whether something is open of what counts as charged for the period; use beyond a limit is not of that.
+fn owes_the_period(state: &State) -> bool {
+    state.open.iter().any(|open| open.slot.kind != SlotKind::Overage)
+}
+
 /// What is left of a period that ends before its time; nothing as long as a payment for it is open.
 pub(super) fn give_back(state: &State, allowances: &[Allowance], now: Timestamp) -> Result<Option<Effect>, Refusal> {
-    if !state.open.is_empty() {
+    if owes_the_period(state) || state.status == SubscriptionStatus::Trialing {
         return Ok(None);
     }
     let to = state.period.end.unwrap_or(now);

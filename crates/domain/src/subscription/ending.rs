@@ -167,7 +167,10 @@ pub(super) fn fall_back(state: &State, rules: &Rules, at: Timestamp, cause: Caus
     }
     let Some(fallback) = rules.fallback_of(&state.terms) else { return Ok(over(state, at, cause)) };
     let effects = voids(state).chain([Effect::Notify(notice(cause))]).collect();
-    let mut next = State { access_until: None, open: Vec::new(), dunning: None, discount: None, ..state.clone() };
+    // A method that did not pay is none: the next thing that costs something is bought anew.
+    let payable = state.payable && cause != Cause::DunningExhausted;
+    let mut next =
+        State { access_until: None, open: Vec::new(), dunning: None, discount: None, payable, ..state.clone() };
     adopt(&mut next, fallback, at);
     begin(&mut next, rules, at)?;
     Ok(Decision { at, next, cause, effects })

@@ -9,6 +9,8 @@ use jiff::{Span, ToSpan, Unit};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::planted::{Bug, planted};
+
 /// An instant in microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
@@ -250,6 +252,9 @@ pub fn period_at(reset: Reset, anchor: Timestamp, zone: &Zone, now: Timestamp) -
             let since_monday = today.weekday().to_monday_zero_offset();
             from_date(zone, today.checked_sub(since_monday.days()).map_err(|_| TimeError::Range)?, 1.week())
         }
+        Reset::CalendarMonth if planted(Bug::CalendarInUtc) => {
+            from_date(&Zone::UTC, now.date_in(&Zone::UTC)?.first_of_month(), 1.month())
+        }
         Reset::CalendarMonth => from_date(zone, now.date_in(zone)?.first_of_month(), 1.month()),
         Reset::BillingMonth => anniversary(anchor, zone, now, 1),
         Reset::Year => anniversary(anchor, zone, now, 12),
@@ -344,6 +349,11 @@ fn month_number(anchor: DateTime, zone: &Zone, now: Timestamp) -> Result<i64, Ti
 
 fn boundary(anchor: DateTime, zone: &Zone, months: i64) -> Result<Timestamp, TimeError> {
     let span = Span::new().try_months(months).map_err(|_| TimeError::Range)?;
+    let anchor = if planted(Bug::ClampedForGood) {
+        anchor.with().day(anchor.day().min(28)).build().map_err(|_| TimeError::Range)?
+    } else {
+        anchor
+    };
     zone.instant(anchor.checked_add(span).map_err(|_| TimeError::Range)?)
 }
 

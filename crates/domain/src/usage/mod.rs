@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::catalog::{FeatureKind, LimitType};
 use crate::entitlement::{Barred, CounterKey, Entitlement, Origin};
 use crate::id::FeatureKey;
+use crate::planted::{Bug, planted};
 use crate::quota::{Quota, status};
 use crate::time::Timestamp;
 
@@ -199,7 +200,7 @@ impl<'a> Sheet<'a> {
             return Ok(Ok(()));
         }
         let (draws, missing) = self.split(entitlement, amount);
-        if missing > 0 && entitlement.limit_type == LimitType::Hard {
+        if missing > i64::from(planted(Bug::LimitOffByOne)) && entitlement.limit_type == LimitType::Hard {
             let quota = self.quota(entitlement);
             return Ok(Err(Excess { requested: amount, quota, origin: entitlement.origin.clone() }));
         }
@@ -229,6 +230,7 @@ impl<'a> Sheet<'a> {
         let mut draws = Vec::with_capacity(1);
         let plan = self.free(&entitlement.plan_key, entitlement.limit);
         let grants = entitlement.grants.iter().map(|(key, granted)| (key, self.free(key, Some(*granted))));
+        let plan = if planted(Bug::CreditsFirst) && !entitlement.grants.is_empty() { 0 } else { plan };
         for (key, free) in std::iter::once((&entitlement.plan_key, plan)).chain(grants) {
             let units = missing.min(free);
             if units > 0 {
@@ -242,7 +244,8 @@ impl<'a> Sheet<'a> {
     fn free(&self, key: &CounterKey, limit: Option<i64>) -> i64 {
         let Some(limit) = limit else { return i64::MAX };
         let counter = self.counter(key);
-        limit.saturating_sub(counter.used).saturating_sub(counter.held).max(0)
+        let held = if planted(Bug::HeldForgotten) { 0 } else { counter.held };
+        limit.saturating_sub(counter.used).saturating_sub(held).max(0)
     }
 
     pub(crate) fn quota(&self, entitlement: &Entitlement) -> Quota {

@@ -8,6 +8,7 @@ use providers::pay::{Failure, NewCheckout, PaymentProvider, RemoteStatus};
 use serde_json::json;
 use store::checkout::CheckoutRow;
 use store::gate::Idempotency;
+use store::subscription::SubscriptionRow;
 
 use super::subscription::{self, Note, Origin, Wanted, terms_of};
 use super::tenant::Price;
@@ -64,6 +65,7 @@ pub async fn begin(cx: &Cx, customer: &CustomerId, order: &Order, identity: Opti
     if price.amount.minor == 0 {
         let wanted = wanted(cx, customer, (&price.plan, &price.id), (Origin::default(), "free_plan")).await?;
         let wanted = Wanted { when: When::Usual, ..wanted };
+        close::catch_up(cx, customer).await?;
         let mut tx = cx.app.db.begin().await?;
         let life = subscription::put_on(&mut tx, cx, customer, &wanted).await?;
         tx.commit().await?;
@@ -149,13 +151,16 @@ pub async fn price_for(cx: &Cx, customer: &CustomerId, (plan, interval): (&str, 
 
 async fn refuse_the_same(cx: &Cx, customer: &CustomerId, price: &Price) -> Result<()> {
     let current = subscription::current(cx, customer).await?;
-    let same = current.is_some_and(|row| {
-        row.status == "active" && row.plan_id == price.plan && row.price_id.as_deref() == Some(price.id.as_str())
-    });
-    if same {
-        return Err(Error::new(Code::Taken, "The subscription is on this plan and price already."));
+    let same = |row: &SubscriptionRow| row.plan_id == price.plan && row.price_id.as_deref() == Some(price.id.as_str());
+    match current.filter(same).map(|row| row.status).as_deref() {
+        Some("active") => Err(Error::new(Code::Taken, "The subscription is on this plan and price already.")),
+        // What is paid for would be paid once more.
+        Some("canceled" | "paused") => {
+            let detail = "The subscription is on this plan and price; go on with it by POST /api/subscription/resume.";
+            Err(Error::new(Code::Taken, detail))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The open purchase of this, or a new one. Says whether it is new.
@@ -235,13 +240,18 @@ async fn wanted(
     Ok(Wanted { terms, when: When::Now, trial_days, allowances, origin, discount, note })
 }
 
-/// A purchase as it stands now: one that is open is looked up at its provider first.
+/// A purchase as it stands now, for who may see it: one that is open is looked up at its provider first. What comes of
+/// that is the provider's doing, whoever looks.
 pub async fn look_up(cx: &Cx, id: &str) -> Result<CheckoutRow> {
     let unknown = || Error::new(Code::NotFound, "There is no such checkout; begin one with POST /api/checkout.");
     if id.contains('\0') {
         return Err(unknown());
     }
     let row = store::checkout::find(&cx.app.db, cx.tenant.id(), id).await?.ok_or_else(unknown)?;
+    if cx.actor.own_customer().is_some_and(|own| own.as_str() != row.customer_id) {
+        return Err(unknown());
+    }
+    let cx = &Cx::system(&cx.app, &cx.tenant, &cx.request_id);
     if row.state == SUPERSEDED {
         return given_up(cx, row).await;
     }
@@ -287,14 +297,17 @@ async fn conclude(cx: &Cx, row: CheckoutRow, state: &'static str) -> Result<Chec
         provider_subscription: row.remote_id.clone(),
         coupon: row.coupon.clone(),
     };
-    let wanted = wanted(cx, &customer, (&row.plan_id, &row.price_id), (origin, "checkout")).await?;
+    let mut wanted = wanted(cx, &customer, (&row.plan_id, &row.price_id), (origin, "checkout")).await?;
     close::catch_up(cx, &customer).await?;
     let mut tx = cx.app.db.begin().await?;
     if store::checkout::end(&mut tx, cx.tenant.id(), &row.checkout_id, state).await? {
         if state == "completed" {
             if let Some(code) = &row.coupon {
                 // It could be redeemed when the purchase began, and its buyer approved what was shown then.
-                store::coupon::redeem(&mut tx, cx.tenant.id(), (code, &customer), cx.tenant_now()).await?;
+                if !store::coupon::redeem(&mut tx, cx.tenant.id(), (code, &customer), cx.tenant_now()).await? {
+                    // It was redeemed with something else meanwhile, and counts once for a customer.
+                    (wanted.discount, wanted.origin.coupon) = (None, None);
+                }
             }
             subscription::put_on(&mut tx, cx, &customer, &wanted).await?;
         }

@@ -78,8 +78,17 @@ async fn begin(cx: &Cx, to: Timestamp) -> Result<()> {
         let detail = format!("Subscriptions of {provider} are alive here, whose clock is not ours; end them first.");
         return Err(Error::new(Code::InUse, detail));
     }
-    if store::clock::find(&mut tx, id).await?.is_some_and(|moved| moved.error.is_none()) {
-        return Err(Error::new(Code::Taken, "The clock is being moved already; wait for it.").retry_after(1));
+    match store::clock::find(&mut tx, id).await? {
+        Some(moved) if moved.error.is_none() => {
+            return Err(Error::new(Code::Taken, "The clock is being moved already; wait for it.").retry_after(1));
+        }
+        // Everybody but who failed is there already.
+        Some(moved) if to.as_micros() < moved.done_to => {
+            let done = Timestamp::from_micros(moved.done_to);
+            let detail = format!("the last move failed on the way to {done}; name that or a later time");
+            return Err(Error::field("/advanceTo", detail));
+        }
+        _ => {}
     }
     store::clock::begin(&mut tx, id, (from, to)).await?;
     store::tenant::bump_epoch(&mut tx, id, cx.now).await?;

@@ -38,18 +38,29 @@ pub async fn take_up(cx: &Cx) -> Result<()> {
         }
         let mut nexts = Vec::new();
         for customer in &customers {
-            let Some(row) = store::close::find(db, tenant, customer).await? else { continue };
-            let account = loaded(cx, customer).await?;
-            let anchor = Timestamp::from_micros(row.anchor);
-            let next = next_close_at(&resets(cx, &account), anchor, zones(cx), now).map_err(Error::internal)?;
-            nexts.push((customer, next));
+            match first_close(cx, customer, now).await {
+                Ok(next) => nexts.push((customer, next)),
+                // One that cannot be read keeps nobody else waiting.
+                Err(error) => tracing::warn!(%error, customer.id = %customer, "its periods could not be taken up"),
+            }
         }
+        let all = nexts.len() == customers.len();
         let mut tx = db.begin().await?;
         for (customer, next) in nexts {
             store::close::advance(&mut tx, tenant, customer, (None, now), next).await?;
         }
         tx.commit().await?;
+        if !all {
+            return Ok(());
+        }
     }
+}
+
+async fn first_close(cx: &Cx, customer: &CustomerId, now: Timestamp) -> Result<Option<Timestamp>> {
+    let row = store::close::find(&cx.app.db, cx.tenant.id(), customer).await?;
+    let anchor = row.map_or(now, |row| Timestamp::from_micros(row.anchor));
+    let account = loaded(cx, customer).await?;
+    next_close_at(&resets(cx, &account), anchor, zones(cx), now).map_err(Error::internal)
 }
 
 /// Closes every period of a customer that is over, before something else of it changes.
@@ -99,7 +110,7 @@ pub async fn close(cx: &Cx, customer: &CustomerId, until: Timestamp) -> Result<(
     }
     carry(&mut tx, cx, customer, (&ended, until)).await?;
     if let Some(life) = life {
-        owe(&mut tx, cx, &life, (&ended, to, until)).await?;
+        owe(&mut tx, cx, &life, (&ended, to)).await?;
     }
     Ok(tx.commit().await?)
 }
@@ -148,11 +159,19 @@ async fn ended(cx: &Cx, account: &Customer, (found, end): (&[Closed], Timestamp)
     if keys.is_empty() {
         return Ok(all);
     }
+    let (db, tenant) = (&cx.app.db, cx.tenant.id());
+    // What was used in a trial costs nothing, also when it ended since.
+    let trial_end = store::subscription::current(db, tenant, &account.id).await?.and_then(|row| row.trial_ends_at);
+    let trial_end = trial_end.map_or(Timestamp::EPOCH, Timestamp::from_micros);
     for (entitlement, quota) in stood(cx, account.id.as_str(), (&keys, at)).await? {
         let known = granted.get(&quota.feature).and_then(|granted| Some((granted, of(granted)?)));
         let Some((granted, closed)) = known.filter(|_| quota.kind == FeatureKind::Counter) else { continue };
         let of_feature = (&account.id, &quota.feature);
-        let over = store::close::overrun(&cx.app.db, cx.tenant.id(), of_feature, quota.period.start).await?;
+        let since = quota.period.start.max(trial_end);
+        let over = match granted.overage_micros {
+            Some(_) => store::close::overrun(db, tenant, of_feature, (quota.period.start, since)).await?,
+            None => 0,
+        };
         let stood = Final {
             limit: quota.limit,
             limit_type: entitlement.limit_type,
@@ -226,7 +245,7 @@ async fn carry(tx: &mut Tx, cx: &Cx, customer: &CustomerId, (ended, until): (&[E
 }
 
 /// Use beyond soft limits is one invoice for the instant at which its periods ended. A trial costs nothing.
-async fn owe(tx: &mut Tx, cx: &Cx, life: &Life, (ended, at, until): (&[Ended], Timestamp, Timestamp)) -> Result<()> {
+async fn owe(tx: &mut Tx, cx: &Cx, life: &Life, (ended, at): (&[Ended], Timestamp)) -> Result<()> {
     let currency = Currency::parse(&cx.tenant.row.currency).map_err(Error::internal)?;
     let mut lines = Vec::new();
     for ended in ended {
@@ -245,7 +264,8 @@ async fn owe(tx: &mut Tx, cx: &Cx, life: &Life, (ended, at, until): (&[Ended], T
     if lines.is_empty() || life.state.status == SubscriptionStatus::Trialing {
         return Ok(());
     }
-    match decide(&life.state, &Command::Owe { at, lines }, &subscription::rules(cx)?, until) {
+    // As of the instant at which the periods ended: what time does then comes after it, however late both are written.
+    match decide(&life.state, &Command::Owe { at, lines }, &subscription::rules(cx)?, at) {
         Ok(decision) => subscription::advance(tx, cx, life, &decision, &Note::default()).await.map(|_| ()),
         Err(Refusal::Over | Refusal::AlreadySo) => Ok(()),
         Err(refusal) => Err(subscription::refused(refusal)),

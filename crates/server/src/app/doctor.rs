@@ -6,7 +6,7 @@ use store::doctor::Violation;
 
 use crate::error::Result;
 
-/// Everything that contradicts the invariants I2, I3 and I14 of `docs/RELIABILITY.md`; empty when the books are right.
+/// Everything that contradicts one of [`INVARIANTS`], as in `docs/RELIABILITY.md`; empty when the books are right.
 pub async fn invariants(db: &Db) -> Result<Vec<Violation>> {
     Ok(store::doctor::violations(db).await?)
 }

@@ -234,6 +234,7 @@ pub async fn change_plan(cx: &Cx, name: &str, to: &Move, expected: &Expected) ->
 
 /// Ends a customer's subscription now.
 pub async fn end_subscription(cx: &Cx, name: &str, expected: &Expected) -> Result<String> {
+    close::catch_up(cx, &CustomerId::stored(customer::get(cx, name).await?.customer_id)).await?;
     let mut edit = begin(cx, name, expected).await?;
     let cx = edit.cx.clone();
     let life = Life::lock(&mut edit.tx, &cx, &edit.id).await?;

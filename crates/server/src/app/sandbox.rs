@@ -3,11 +3,14 @@
 
 use async_trait::async_trait;
 use domain::id::{CustomerId, TenantId, encode};
+use domain::planted::{Bug, planted};
 use providers::pay::{Failure, NewCheckout, NewPlan, PaymentProvider, RemoteCheckout, RemotePlan, RemoteStatus};
+use serde_json::json;
 use store::db::Db;
 use store::invoice::InvoiceRow;
 use store::sandbox::{SandboxCharge, SandboxPlanRow, SandboxSubscriptionRow};
 
+use super::audit;
 use super::seal::random_text;
 use crate::cx::{App, Cx, id_bits, now};
 use crate::error::{Code, Error, Result};
@@ -128,8 +131,9 @@ impl PaymentProvider for Sandbox {
 
 /// Asks the sandbox for the money of an invoice; answers whether it came. Each try is charged once, whoever asks.
 pub async fn charge(cx: &Cx, subscription: &str, invoice: &InvoiceRow) -> Result<bool> {
+    let own = if planted(Bug::ChargeWithoutKey) { encode(id_bits()) } else { invoice.tries.to_string() };
     let charge = SandboxCharge {
-        reference: format!("{}:{}", invoice.invoice_id, invoice.tries),
+        reference: format!("{}:{own}", invoice.invoice_id),
         sandbox_subscription_id: subscription.to_owned(),
         currency: invoice.currency.clone(),
         amount_minor: invoice.amount_minor,
@@ -143,8 +147,14 @@ pub async fn set_declines(cx: &Cx, customer: &str, declines: bool) -> Result<()>
     let row = super::subscription::current(cx, &id).await?.filter(|row| row.provider.as_deref() == Some(NAME));
     let none = || Error::new(Code::NotFound, "The customer pays nothing through the sandbox; buy a plan there first.");
     let remote = row.and_then(|row| row.provider_subscription).ok_or_else(none)?;
-    let found = store::sandbox::set_declines(&cx.app.db, cx.tenant.id(), &remote, declines).await?;
-    if found { Ok(()) } else { Err(none()) }
+    if !store::sandbox::set_declines(&cx.app.db, cx.tenant.id(), &remote, declines).await? {
+        return Err(none());
+    }
+    let mut tx = cx.app.db.begin().await?;
+    let after = Some(json!({ "approve": !declines }));
+    let change = audit::Change { action: "sandbox.payments_set", target: id.as_str(), before: None, after };
+    audit::write(&mut tx, cx, change).await?;
+    Ok(tx.commit().await?)
 }
 
 /// What a buyer sees on the approve page.

@@ -3,6 +3,8 @@
 
 mod catalog;
 mod say;
+mod simulate;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use crate::mail_args::MailArgs;
 use crate::start::{self, Running, Settings};
 use crate::{ceiling, http};
 use say::say;
+use value::{log_filter, switch};
 
 mod tenant;
 
@@ -56,6 +59,8 @@ enum Command {
     Audit(AuditCommand),
     /// Print the OpenAPI document.
     Openapi,
+    /// Let the product live through months in a world of chance, and compare it with what must hold.
+    Simulate(simulate::Simulate),
     /// Bring the schema up to date and end.
     Migrate(Storage),
     /// For benchmarks: a bare handler that parses the same JSON and answers the same shape.
@@ -200,30 +205,14 @@ struct Doctor {
     invariants: bool,
 }
 
-/// A flag's variable: what is neither yes nor no is a slip, and not a yes.
-fn switch(text: &str) -> Result<bool, String> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "1" => Ok(true),
-        "" | "false" | "0" => Ok(false),
-        _ => Err("use true, false, 1 or 0; the flag itself needs no value".to_owned()),
-    }
-}
-
-/// A level, or parts such as `tollgate=debug`. A lone word that is no level would be taken for the name of a module.
-fn log_filter(text: &str) -> Result<String, String> {
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    let text = if text.trim().is_empty() { "info" } else { text };
-    let is_part = |part: &str| part.contains(['=', '[']) || levels.contains(&part.trim().to_ascii_lowercase().as_str());
-    if text.split(',').all(is_part) && start::is_filter(text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("use one of {}, or a filter such as tollgate=debug", levels.join(", ")))
-}
-
 /// Runs the command line.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // A simulation is the same each time, so nothing of it runs beside it.
+    let alone = matches!(cli.command, Command::Simulate(_));
+    let mut builder =
+        if alone { tokio::runtime::Builder::new_current_thread() } else { tokio::runtime::Builder::new_multi_thread() };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("the runtime could not start: {error}");
@@ -255,6 +244,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Audit(AuditCommand::Verify { storage, tenant, master_key, head }) => {
             verify_audit(&storage, (tenant.as_deref(), head), master_key.as_deref()).await
         }
+        Command::Simulate(simulate) => Box::pin(simulate::run(&simulate)).await,
         Command::Catalog(command) => Box::pin(catalog::run(command)).await,
         Command::Openapi => {
             say::text(&http::openapi());

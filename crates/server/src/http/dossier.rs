@@ -389,7 +389,7 @@ pub struct HappenedBody {
     at: Timestamp,
     kind: Kind,
     /// What was done: the cause of a transition, or the audit entry's action.
-    #[schema(example = "changed_by_admin")]
+    #[schema(example = "upgraded")]
     action: String,
     /// Who did it; null where it is not kept.
     #[schema(required, example = "user:usr_01jz3k5q8e4x9m2v7c1r6t0b5n")]

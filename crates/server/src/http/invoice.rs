@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use store::invoice::{InvoiceRow, LineRow};
 use utoipa::ToSchema;
 
-use super::auth::{Authed, CustomersManage, SubscriptionWrite};
+use super::auth::{Authed, CustomersManage, CustomersRead, SubscriptionWrite};
 use super::body::Body;
-use super::list::{List, ListQuery, Page};
+use super::list::{List, ListQuery, NoFilter, Page};
 use super::params::Path;
 use super::plan::Amount;
 use super::problem::{Failed, Problem};
@@ -158,13 +158,28 @@ pub async fn list(
     List(query, filter): List<InvoicesFilter>,
 ) -> Result<Json<InvoicesBody>, Failed> {
     let name = acting_for(&cx, filter.customer.as_deref())?;
-    let id = CustomerId::stored(customer::get(&cx, &name).await?.customer_id);
+    Ok(Json(page(&cx, &name, &query).await?))
+}
+
+/// A customer's invoices, the newest first, for who looks after customers. `q` looks into what they are for.
+#[utoipa::path(get, path = "/api/admin/customers/{id}/invoices", operation_id = "listCustomerInvoices", tag = "admin", params(("id" = String, Path, example = "acme-42"), ListQuery),
+    responses((status = 200, body = InvoicesBody), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub async fn of_customer(
+    cx: Authed<CustomersRead>,
+    Path(id): Path<String>,
+    List(query, NoFilter {}): List<NoFilter>,
+) -> Result<Json<InvoicesBody>, Failed> {
+    Ok(Json(page(&cx, &id, &query).await?))
+}
+
+async fn page(cx: &Cx, name: &str, query: &ListQuery) -> Result<InvoicesBody, Error> {
+    let id = CustomerId::stored(customer::get(cx, name).await?.customer_id);
     let wanted = query.wanted(&["-issuedAt"])?;
-    let rows = store::invoice::list(&cx.app.db, cx.tenant.id(), &id, &wanted).await.map_err(Error::from)?;
+    let rows = store::invoice::list(&cx.app.db, cx.tenant.id(), &id, &wanted).await?;
     let page = Page::of(rows, &wanted, |row| (row.issued_at.to_string(), row.invoice_id.clone()));
-    let lines = lines(&cx, &page.data).await?;
-    let data = page.data.into_iter().map(|row| InvoiceBody::of(&cx, row, &lines)).collect::<Result<_, _>>()?;
-    Ok(Json(InvoicesBody { data, next_cursor: page.next_cursor }))
+    let lines = lines(cx, &page.data).await?;
+    let data = page.data.into_iter().map(|row| InvoiceBody::of(cx, row, &lines)).collect::<Result<_, _>>()?;
+    Ok(InvoicesBody { data, next_cursor: page.next_cursor })
 }
 
 /// What is known of an invoice.

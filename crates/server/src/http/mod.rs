@@ -198,6 +198,7 @@ fn customers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(manage::put_override, manage::delete_override))
         .routes(routes!(manage::give_credits))
         .routes(routes!(manage::change_plan, manage::end_subscription))
+        .routes(routes!(invoice::of_customer))
         .routes(routes!(invoice::settle))
         .routes(routes!(analytics::read))
         .routes(routes!(revenue::read))

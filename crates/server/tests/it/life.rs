@@ -50,7 +50,7 @@ impl Bench {
 }
 
 /// Cents of a JSON number, exactly.
-fn cents(amount: &Value) -> i64 {
+pub fn cents(amount: &Value) -> i64 {
     let text = amount.to_string();
     let (whole, part) = text.split_once('.').unwrap_or((&text, "0"));
     let part: i64 = format!("{part:0<2}").parse().expect("two digits");

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what is left out is told")]
 #![expect(clippy::indexing_slicing, clippy::panic, reason = "a helper that finds something else fails its test")]
 
+mod again;
 mod ai;
 mod analytics;
 mod anthropic;

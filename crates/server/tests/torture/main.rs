@@ -23,3 +23,4 @@ mod sockets;
 mod stop;
 #[path = "../it/support.rs"]
 mod support;
+mod world;

@@ -34,8 +34,8 @@ const ABOUT_ALL_TENANTS: &[(&str, &str, &str)] = &[
     ("usage.rs", "DELETE FROM idempotency WHERE at", "what is over is dropped for all"),
     ("audit.rs", "SELECT t.tenant_id FROM tenant t", "one sealer begins the chains of all"),
     ("audit.rs", "SELECT DISTINCT tenant_id", "one sealer works for all"),
-    ("doctor.rs", "SELECT", "the operator's check is of the whole database"),
-    ("doctor.rs", "DELETE FROM counter", "all counters are made anew from their events"),
+    ("doctor/", "SELECT", "the operator's check is of the whole database"),
+    ("doctor/", "DELETE FROM counter", "all counters are made anew from their events"),
 ];
 
 struct Statement {

@@ -6,6 +6,7 @@ pub mod told;
 
 use domain::audit::Entry;
 use domain::id::TenantId;
+use domain::planted::{Bug, planted};
 use serde_json::Value;
 use store::audit::{Filter, NamedRow};
 use store::db::Tx;
@@ -69,6 +70,9 @@ async fn write_to(tx: &mut Tx, cx: &Cx, (tenant, origin): (&TenantId, &str), cha
     };
     let mac = |bytes: &[u8]| cx.app.master.audit_code(bytes);
     entry.mac = entry.code(tenant.as_str(), chain::keys(&mac));
+    if planted(Bug::AuditUnsealed) && change.action == "subscription.changed" {
+        "somebody".clone_into(&mut entry.actor);
+    }
     Ok(store::audit::insert(tx, tenant, &entry).await?)
 }
 

@@ -59,8 +59,8 @@ fn what(action: &str) -> Option<(Kind, Audience)> {
         "tenant" => Kind::Tenant,
         // Each transition of a subscription tells of itself; who looks as a user does changes nothing. What a person does
         // to their own account is theirs, and the outbox moves by itself all the time. A clock tells when it has arrived.
-        "clock" | "subscription" | "user" | "password" | "address" | "email" | "email_preference"
-        | "inbox_preference" => {
+        "clock" | "subscription" | "invoice" | "sandbox" | "user" | "password" | "address" | "email"
+        | "email_preference" | "inbox_preference" => {
             return None;
         }
         _ => {

@@ -144,11 +144,18 @@ impl Receiving {
                 format!("{} bytes were announced; send no more.", self.row.size),
             ));
         }
-        self.waiting = self.waiting.saturating_add(bytes.len());
-        self.pieces.push(bytes);
-        if self.waiting >= PART_BYTES {
-            self.put().await?;
-        } else if self.renewed.elapsed() > RENEW {
+        // However much comes at once, a piece is no larger than others.
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = PART_BYTES.saturating_sub(self.waiting);
+            let piece = rest.split_to(rest.len().min(room));
+            self.waiting = self.waiting.saturating_add(piece.len());
+            self.pieces.push(piece);
+            if self.waiting >= PART_BYTES {
+                self.put().await?;
+            }
+        }
+        if self.renewed.elapsed() > RENEW {
             let mut tx = self.cx.app.db.begin().await?;
             if !store::file::renew(&mut tx, self.cx.tenant.id(), &self.row, lease(&self.cx)).await? {
                 return Err(lost());

@@ -1,15 +1,15 @@
 //! What people and integrators ask of a subscription, and what it would come to.
 
-use domain::catalog::{FeatureKind, LimitType};
+use domain::catalog::{FeatureKind, LimitType, Plan};
 use domain::entitlement::SubscriptionStatus;
-use domain::id::{CustomerId, PlanId, PriceId};
+use domain::id::{CustomerId, FeatureKey, PlanId, PriceId};
 use domain::proration::Allowance;
 use domain::revenue::Interval;
 use domain::subscription::{Command, Discount, Preview, State, Terms, When, decide, due, preview as previewed};
-use domain::time::Timestamp;
+use domain::time::{Reset, Timestamp};
 use store::gate::Idempotency;
 
-use super::place::{counting, with_coupon};
+use super::place::{caught_up, counting, with_coupon};
 use super::state::{Life, discount};
 use super::write::Note;
 use super::{apply, beginning, refused, rules, trial_days};
@@ -53,10 +53,21 @@ pub enum Ask {
 pub async fn allowances(cx: &Cx, customer: &CustomerId, next: Option<&PlanId>) -> Result<Vec<Allowance>> {
     let next = next.and_then(|plan| cx.tenant.catalog.plans.get(plan));
     let quotas = usage::quotas(cx, customer.as_str()).await?;
+    let account = cx.app.customers.get(cx, customer.as_str()).await?;
+    let present = account.customer.subscription.as_ref().and_then(|own| cx.tenant.catalog.plans.get(&own.plan));
+    let now = cx.tenant_now();
+    let own = |feature: &FeatureKey| {
+        let mut all = account.customer.overrides.iter();
+        all.find(|own| own.feature == *feature && own.until.is_none_or(|until| now < until))
+    };
     let counted = quotas.iter().filter(|quota| quota.kind == FeatureKind::Counter);
     let allowance = |quota: &domain::quota::Quota| {
         let granted = next.and_then(|plan| plan.features.get(&quota.feature)).filter(|granted| granted.enabled);
+        let goes_on = granted.is_some() && reset_of(next, &quota.feature) == reset_of(present, &quota.feature);
         let next_limit = match granted {
+            // A limit of the customer's own holds on every plan, and what counts from nothing again is spent.
+            _ if next.is_some() && own(&quota.feature).is_some() => quota.limit,
+            Some(_) if !goes_on => Some(0),
             Some(granted) if granted.limit_type == LimitType::Unlimited => None,
             Some(granted) => Some(granted.limit),
             None => Some(0),
@@ -64,6 +75,11 @@ pub async fn allowances(cx: &Cx, customer: &CustomerId, next: Option<&PlanId>) -
         quota.limit.map(|limit| Allowance { limit, used: quota.used, next_limit, period: quota.period })
     };
     Ok(counted.filter_map(allowance).collect())
+}
+
+/// How a feature begins again on a plan that has it.
+fn reset_of(plan: Option<&Plan>, feature: &FeatureKey) -> Option<Reset> {
+    plan.and_then(|plan| plan.features.get(feature)).map(|granted| granted.reset)
 }
 
 /// The terms that a change leads to.
@@ -212,6 +228,7 @@ pub async fn does(cx: &Cx, customer: &CustomerId, asked: &Ask, identity: Option<
     if let (Some((code, discount)), Ask::Change { plan, .. }, Command::Change { to, .. }) = (redeemed, asked, &command)
     {
         coupon::redeem(&mut tx, cx, customer, (&code, plan)).await?;
+        life = caught_up(&mut tx, cx, life).await?;
         life = with_coupon(cx, life, to, (&code, discount))?;
     }
     let id = life.row.subscription_id.clone();

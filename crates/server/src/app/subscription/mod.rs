@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use domain::catalog::{Plan, PlanFeature};
 use domain::entitlement::{Subscription, SubscriptionStatus};
 use domain::id::{CustomerId, FeatureKey, PlanId, PriceId, SubscriptionId};
+use domain::money::Money;
 use domain::proration::Paid;
 use domain::revenue::Interval;
 use domain::subscription::{
@@ -200,7 +201,11 @@ async fn bring(
         access_until: None,
         pending_until: None,
         trial: trial.map(|ends_at| Trial { ends_at, warned: false }),
-        paid: Paid { amount: terms.amount, from: period.start },
+        // A trial is not paid for, so nothing of it can be given back.
+        paid: Paid {
+            amount: if trial.is_some() { Money::zero(terms.amount.currency) } else { terms.amount },
+            from: period.start,
+        },
         open: Vec::new(),
         dunning: None,
         scheduled: None,

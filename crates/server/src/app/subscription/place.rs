@@ -42,6 +42,7 @@ pub async fn put_on(tx: &mut Tx, cx: &Cx, customer: &CustomerId, wanted: &Wanted
         return anew(tx, cx, (customer, life), wanted).await;
     }
     let paid_before = (life.row.provider.clone(), life.row.provider_subscription.clone());
+    let life = caught_up(tx, cx, life).await?;
     let mut moved = through(life, &wanted.origin);
     if let (Some(code), Some(discount)) = (&wanted.origin.coupon, wanted.discount) {
         moved = with_coupon(cx, moved, &wanted.terms, (code, discount))?;
@@ -122,9 +123,10 @@ pub(super) fn counting(cx: &Cx, state: &State, to: &Terms, discount: Discount) -
     Ok(Discount { from: running.start, ..discount })
 }
 
-/// Who bought anew has paid for all of it: what was before ends, and what is open of it is given up.
+/// Who bought anew has paid for all of it: what was before ends, what is open of it is given up, and what is left of what
+/// was paid is given back.
 async fn anew(tx: &mut Tx, cx: &Cx, (customer, life): (&CustomerId, Life), wanted: &Wanted) -> Result<Life> {
-    let end = Command::Cancel { when: When::Now, refund: false, allowances: Vec::new() };
+    let end = Command::Cancel { when: When::Now, refund: true, allowances: wanted.allowances.clone() };
     apply(tx, cx, life, &end, &Note::default()).await?;
     write::begin(tx, cx, customer, (&first(cx, wanted, 0)?, &wanted.origin), &wanted.note).await
 }
@@ -140,6 +142,17 @@ fn going_on(status: SubscriptionStatus) -> Option<Command> {
         | SubscriptionStatus::PastDue
         | SubscriptionStatus::Expired => None,
     }
+}
+
+/// A subscription after everything that fell due, which is done as it stood.
+pub(super) async fn caught_up(tx: &mut Tx, cx: &Cx, mut life: Life) -> Result<Life> {
+    for _ in 0..BEHIND_MAX {
+        match step(tx, cx, &life, cx.tenant_now()).await? {
+            Some(moved) => life = moved,
+            None => return Ok(life),
+        }
+    }
+    Err(refused(Refusal::DueFirst(Step::Renewal)))
 }
 
 async fn decide_after_steps(

@@ -96,7 +96,7 @@ fn adopted(cx: &Cx, row: SubscriptionRow) -> Result<SubscriptionRow> {
         period_end: period.end.map(Timestamp::as_micros),
         // A trial without an end ends with the period that runs.
         trial_ends_at: period.end.filter(|_| row.status == "trialing").map(Timestamp::as_micros),
-        paid_minor: row.amount_minor.unwrap_or(0),
+        paid_minor: row.amount_minor.filter(|_| row.status != "trialing").unwrap_or(0),
         paid_from: period.start.as_micros(),
         payable: row.amount_minor.is_some_and(|minor| minor > 0),
         ..row

@@ -4,7 +4,7 @@ use domain::event::{Audience, Event, Facts, Kind};
 use domain::id::{CustomerId, PriceId, SubscriptionId, encode_as};
 use domain::money::Money;
 use domain::revenue::Movement;
-use domain::subscription::{Attempt, Charge, Decision, Effect, Line, Open, Slot, State};
+use domain::subscription::{Attempt, Charge, Decision, Effect, Line, Open, Scheduled, Slot, State};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use store::db::Tx;
@@ -91,6 +91,9 @@ async fn follow(
     if let Some(before) = before {
         settle(tx, cx, (before, after), decision).await?;
     }
+    if before.is_some_and(|before| before.state.terms.plan != after.state.terms.plan) {
+        store::close::look_again(tx, cx.tenant.id(), &customer, decision.at).await?;
+    }
     for effect in &decision.effects {
         perform(tx, cx, after, (effect, decision.at), note).await?;
     }
@@ -123,8 +126,15 @@ fn moved(cx: &Cx, customer: &CustomerId, to: &State, cause: &str) -> Event {
 /// A state, as the audit trail tells it.
 fn stands(cx: &Cx, state: &State) -> Value {
     let plan = cx.tenant.catalog.plans.get(&state.terms.plan).map(|plan| plan.slug.to_string());
+    let planned = |scheduled: &Scheduled| match scheduled {
+        Scheduled::Change(to) => {
+            json!({ "plan": cx.tenant.catalog.plans.get(&to.plan).map(|plan| plan.slug.to_string()) })
+        }
+        Scheduled::Pause(until) => json!({ "pause": until }),
+    };
     json!({ "plan": plan, "price": state.terms.price, "status": state.status, "accessUntil": state.access_until,
-        "periodStart": state.period.start, "periodEnd": state.period.end })
+        "periodStart": state.period.start, "periodEnd": state.period.end,
+        "scheduled": state.scheduled.as_ref().map(planned), "resumeAt": state.resume_at })
 }
 
 /// The history: where it stood, where it stands, and what that is worth.

@@ -162,7 +162,7 @@ pub struct SubscriptionNews {
     #[schema(required, example = "active")]
     status: Option<String>,
     /// Why, as in the customer's timeline.
-    #[schema(required, example = "changed_by_admin")]
+    #[schema(required, example = "upgraded")]
     cause: Option<String>,
 }
 

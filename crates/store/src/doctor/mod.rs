@@ -1,7 +1,11 @@
 //! Invariants that hold in every committed state, as queries that a user can run, too.
 
+mod money;
+
 use std::collections::BTreeMap;
 
+use domain::id::TenantId;
+use domain::time::Timestamp;
 use sqlx::FromRow;
 
 use crate::db::{Db, sql};
@@ -9,16 +13,20 @@ use crate::error::Result;
 use crate::gate::holds_from_json;
 
 /// What is checked, in words.
-pub const INVARIANTS: [(&str, &str); 3] = [
+pub const INVARIANTS: [(&str, &str); 7] = [
     ("I2", "every counter is the sum of its events"),
     ("I3", "nothing is below zero, and nothing was admitted above the limit of its moment"),
+    ("I4", "what subscriptions are worth moves from where it stood"),
+    ("I5", "what is asked for is charged at most once, and what was charged is not asked for again"),
     ("I14", "what counters hold is what open reservations hold"),
+    ("I16", "no time is billed twice"),
+    ("I18", "the lines of each invoice add up to it"),
 ];
 
 /// Something that contradicts an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The invariant: `I2`, `I3` or `I14`.
+    /// The invariant, as in [`INVARIANTS`].
     pub invariant: &'static str,
     /// What is wrong, with the row.
     pub what: String,
@@ -54,8 +62,7 @@ impl BookRow {
     }
 }
 
-/// Checks I2 (the events of a counter add up to it), I3 (nothing below zero, no admission above its limit) and I14
-/// (open reservations add up to what is held). The gate must not run meanwhile: on SQLite its start has just brought
+/// Checks every one of [`INVARIANTS`]. The gate must not run meanwhile: on SQLite its start has just brought
 /// the counters up to the last event.
 pub async fn violations(db: &Db) -> Result<Vec<Violation>> {
     let mut found = Vec::new();
@@ -75,6 +82,7 @@ pub async fn violations(db: &Db) -> Result<Vec<Violation>> {
     }
     found.extend(admissions(db).await?);
     found.extend(reservations(db, held).await?);
+    found.extend(money::violations(db).await?);
     Ok(found)
 }
 
@@ -131,4 +139,21 @@ pub async fn rebuild(db: &Db) -> Result<u64> {
         .await?;
     tx.commit().await?;
     Ok(counters)
+}
+
+/// What should have been done in a tenant by an instant and was not; empty when everything has come to its end.
+pub async fn left(db: &Db, tenant: &TenantId, at: Timestamp) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut add = |what: &str, rows: Vec<(String,)>| found.extend(rows.into_iter().map(|(id,)| format!("{what} {id}")));
+    let due = sql!("SELECT subscription_id FROM subscription WHERE tenant_id = $1 AND next_due_at <= $2 LIMIT 100");
+    add("time has done nothing to", due.bind(tenant).bind(at).all(db).await?);
+    let unclosed = sql!("SELECT customer_id FROM customer WHERE tenant_id = $1 AND next_close_at <= $2 LIMIT 100");
+    add("a quota period is not closed of", unclosed.bind(tenant).bind(at).all(db).await?);
+    let asked = sql!("SELECT invoice_id FROM invoice WHERE tenant_id = $1 AND collect_at <= $2 LIMIT 100");
+    add("nobody collects", asked.bind(tenant).bind(at).all(db).await?);
+    let held = sql!(
+        "SELECT reservation_id FROM reservation WHERE tenant_id = $1 AND state = 'open' AND expires_at <= $2 LIMIT 100"
+    );
+    add("its time is over and it is open:", held.bind(tenant).bind(at).all(db).await?);
+    Ok(found)
 }

@@ -1,14 +1,18 @@
 //! Use of features: consume, check, reserve, settle, release, gauges, corrections and reading.
 
+mod items;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use domain::catalog::{FeatureKind, LimitType};
 use domain::entitlement::{Barred, Entitlement, resolve_or_nothing};
 use domain::id::{CustomerId, EventId, FeatureKey, ReservationId};
 use domain::permission::Permission;
+use domain::planted::{Bug, planted};
 use domain::quota::Quota;
 use domain::reservation::{State, TTL_SECONDS_MAX, first_unreserved};
-use domain::time::{Period, Timestamp};
+use domain::time::Timestamp;
 use domain::usage::AMOUNT_MAX;
 use store::gate::{Answer, Command, Done, Held, Idempotency, Item, Operation};
 
@@ -17,7 +21,8 @@ use super::tenant::Tenant;
 use super::{fail_open, refusal};
 use crate::cx::{Actor, Cx, id_bits};
 use crate::error::{Code, Error, Result};
-use crate::limits::ITEMS_MAX;
+use items::{gauge, held_items, merged};
+pub use items::{items, items_or_nothing};
 
 /// How often an operation is prepared again because an admin changed something at the same moment.
 const PREPARE_MAX: usize = 16;
@@ -165,6 +170,9 @@ pub async fn release(cx: &Cx, id: &ReservationId) -> Result<Done> {
 pub async fn release_held(cx: &Cx, customer: &CustomerId, held: &Held) -> Result<Done> {
     submit(cx, customer.as_str(), &Action::default(), |cx, account| {
         let items = held_items(cx, account, held, &[]);
+        if planted(Bug::ReleaseForgotten) {
+            return Ok(Command::Read(Vec::new()));
+        }
         Ok(Command::Release { reservation: held.clone(), items })
     })
     .await
@@ -172,6 +180,9 @@ pub async fn release_held(cx: &Cx, customer: &CustomerId, held: &Held) -> Result
 
 /// Gives a reservation back whose time is over.
 pub async fn expire(cx: &Cx, reservation: &store::usage::Reservation) -> Result<()> {
+    if planted(Bug::ExpiryForgotten) {
+        return Ok(());
+    }
     let held = &reservation.held;
     let nothing = Action::default();
     let expired = submit(cx, reservation.customer.as_str(), &nothing, |_, _| Ok(Command::Expire(held.clone())));
@@ -231,7 +242,7 @@ pub async fn reverse(cx: &Cx, event: &EventId) -> Result<Done> {
 pub async fn quotas(cx: &Cx, customer: &str) -> Result<Vec<Quota>> {
     let done =
         submit(cx, customer, &Action::default(), |cx, account| Ok(Command::Read(account.entitlements(cx)))).await?;
-    let shown = |quota: &Quota| quota.kind != domain::catalog::FeatureKind::Flag;
+    let shown = |quota: &Quota| quota.kind != FeatureKind::Flag;
     Ok(done.quotas.into_iter().filter(shown).collect())
 }
 
@@ -275,96 +286,6 @@ async fn own_reservation(cx: &Cx, id: &ReservationId) -> Result<store::usage::Re
         .ok_or_else(|| Error::new(Code::NotFound, "Only the one who made a reservation may end it; check the id."))
 }
 
-/// Sums items of the same feature, so that a decision sees each feature once.
-fn merged(items: &[(FeatureKey, i64)]) -> Result<Vec<(FeatureKey, i64)>> {
-    let mut sums: Vec<(FeatureKey, i64)> = Vec::with_capacity(items.len());
-    for (feature, amount) in items {
-        match sums.iter_mut().find(|(known, _)| known == feature) {
-            Some((_, sum)) => *sum = sum.checked_add(*amount).ok_or_else(|| too_large(feature))?,
-            None => sums.push((feature.clone(), *amount)),
-        }
-    }
-    Ok(sums)
-}
-
-fn too_large(feature: &FeatureKey) -> Error {
-    Error::field("/items", format!("{feature}: use at most {AMOUNT_MAX}"))
-}
-
-/// The items of an action, each feature once, with what the customer may use of it.
-pub fn items(cx: &Cx, account: &Account, asked: &[(FeatureKey, i64)]) -> Result<Vec<Item>, Unprepared> {
-    let mut items = Vec::with_capacity(asked.len());
-    let mut worst: Option<(FeatureKey, Barred)> = None;
-    for (feature, amount) in asked {
-        match account.entitlement(cx, feature) {
-            Ok(entitlement) => items.push((entitlement, *amount)),
-            Err(barred) => {
-                if worst.as_ref().is_none_or(|(_, known)| refusal::rank(&barred) < refusal::rank(known)) {
-                    worst = Some((feature.clone(), barred));
-                }
-            }
-        }
-    }
-    if let Some((feature, barred)) = worst {
-        return Err(Unprepared::Barred(feature, barred));
-    }
-    if asked.is_empty() || asked.len() > ITEMS_MAX {
-        return Err(Error::field("/items", format!("name 1 to {ITEMS_MAX} items")).into());
-    }
-    for (index, (_, amount)) in asked.iter().enumerate() {
-        if !(1..=AMOUNT_MAX).contains(amount) {
-            let detail = format!("use a whole number from 1 to {AMOUNT_MAX}");
-            return Err(Error::field(format!("/items/{index}/amount"), detail).into());
-        }
-    }
-    let mut distinct: Vec<Item> = Vec::with_capacity(items.len());
-    for (entitlement, amount) in items {
-        match distinct.iter_mut().find(|(known, _)| known.feature == entitlement.feature) {
-            Some((_, sum)) => *sum = sum.checked_add(amount).ok_or_else(|| too_large(&entitlement.feature))?,
-            None => distinct.push((entitlement, amount)),
-        }
-    }
-    Ok(distinct)
-}
-
-/// The same for what was used already: also where nothing is granted any more.
-pub fn items_or_nothing(cx: &Cx, account: &Account, used: &[(FeatureKey, i64)]) -> Vec<Item> {
-    let granted =
-        |feature| Arc::new(resolve_or_nothing(&cx.tenant.catalog, &account.customer, feature, cx.tenant_now()));
-    merged(used).unwrap_or_default().iter().map(|(feature, amount)| (granted(feature), *amount)).collect()
-}
-
-fn gauge(cx: &Cx, account: &Account, feature: &FeatureKey) -> Result<Arc<Entitlement>, Unprepared> {
-    let entitlement = account.entitlement(cx, feature).map_err(|barred| Unprepared::Barred(feature.clone(), barred))?;
-    if entitlement.kind != domain::catalog::FeatureKind::Gauge {
-        return Err(Error::field("", format!("{feature} is not a gauge; consume it instead")).into());
-    }
-    Ok(entitlement)
-}
-
-/// The features that a hold is about, each in the period in which it began.
-fn held_items(cx: &Cx, account: &Account, held: &Held, used: &[(FeatureKey, i64)]) -> Vec<Item> {
-    let mut items: Vec<Item> = Vec::new();
-    for hold in &held.holds {
-        let feature = &hold.key.feature;
-        if items.iter().any(|(entitlement, _)| &entitlement.feature == feature) {
-            continue;
-        }
-        let entitlement = resolve_or_nothing(&cx.tenant.catalog, &account.customer, feature, cx.tenant_now());
-        let plan =
-            held.holds.iter().find(|h| &h.key.feature == feature && h.key.source == domain::entitlement::Source::Plan);
-        let period = match plan.map(|hold| hold.key.period_start) {
-            Some(start) if start != entitlement.period.start => {
-                Period { start, end: Some(entitlement.period.start).filter(|end| *end > start) }
-            }
-            _ => entitlement.period,
-        };
-        let amount = used.iter().find(|(known, _)| known == feature).map_or(0, |(_, amount)| *amount);
-        items.push((Arc::new(entitlement.in_period(period)), amount));
-    }
-    items
-}
-
 /// Prepares an operation, hands it to the gate, and prepares it again as long as the limits moved meanwhile.
 pub async fn submit(
     cx: &Cx,
@@ -390,7 +311,10 @@ async fn submit_with(
             Err(Unprepared::Barred(feature, barred)) => {
                 let seen = Box::pin(store::customer::seen(&cx.app.db, cx.tenant.id(), &account.customer.id)).await?;
                 if seen == Some(account.seen()) {
-                    return Err(refusal::barred(cx, &account, &feature, &barred));
+                    return match Box::pin(replayed(cx, &account, (action, detail))).await? {
+                        Some(done) => Ok(done),
+                        None => Err(refusal::barred(cx, &account, &feature, &barred)),
+                    };
                 }
             }
             Ok(command) if cx.tenant.row.suspended && begins(&command) => {
@@ -401,18 +325,7 @@ async fn submit_with(
             }
             Ok(command) => {
                 let gives_back = matches!(command, Command::Release { .. } | Command::Expire(_));
-                let operation = Operation {
-                    tenant: cx.tenant.id().clone(),
-                    customer: account.customer.id.clone(),
-                    seen: account.seen(),
-                    now: cx.tenant_now(),
-                    command,
-                    idempotency: action.idempotency.clone(),
-                    metadata: action.metadata.clone(),
-                    detail: detail.map(str::to_owned),
-                    quiet: action.quiet,
-                };
-                let answer = cx.app.gate.run(operation).await?;
+                let answer = cx.app.gate.run(operation(cx, &account, command, (action, detail))).await?;
                 if answer != Answer::Stale {
                     return conclude(cx, &account, answer, gives_back);
                 }
@@ -430,6 +343,45 @@ async fn submit_with(
         account = Box::pin(cx.app.customers.reload(cx, customer)).await?;
     }
     Err(Error::new(Code::Busy, "The catalog changes faster than it can be read; try again.").retry_after(1))
+}
+
+fn operation(cx: &Cx, account: &Account, command: Command, (action, detail): (&Action, Option<&str>)) -> Operation {
+    Operation {
+        tenant: cx.tenant.id().clone(),
+        customer: account.customer.id.clone(),
+        seen: account.seen(),
+        now: cx.tenant_now(),
+        command,
+        idempotency: action.idempotency.clone().filter(|_| !planted(Bug::KeyIgnored)),
+        metadata: action.metadata.clone(),
+        detail: detail.map(str::to_owned),
+        quiet: action.quiet,
+    }
+}
+
+/// What a key was answered before, when what was granted then is granted no more: the gate is asked for something that
+/// it only can refuse or answer again.
+async fn replayed(cx: &Cx, account: &Account, (action, detail): (&Action, Option<&str>)) -> Result<Option<Done>> {
+    if action.idempotency.is_none() || action.items.is_empty() || action.items.iter().any(|(_, amount)| *amount < 1) {
+        return Ok(None);
+    }
+    let nothing = |(granted, amount): Item| {
+        let nothing = Entitlement {
+            kind: FeatureKind::Counter,
+            limit: Some(0),
+            limit_type: LimitType::Hard,
+            grants: Vec::new(),
+            ..(*granted).clone()
+        };
+        (Arc::new(nothing), amount)
+    };
+    let items = items_or_nothing(cx, account, &action.items).into_iter().map(nothing).collect();
+    let answer = cx.app.gate.run(operation(cx, account, Command::Consume(items), (action, detail))).await?;
+    match answer {
+        Answer::Done(done) if done.replayed => Ok(Some(done)),
+        Answer::KeyReused => Err(key_reused()),
+        Answer::Done(_) | Answer::Refused(_) | Answer::Ended(_) | Answer::Stale => Ok(None),
+    }
 }
 
 /// Whether an operation is something new, rather than the end of what was begun: in a tenant that is suspended what was
