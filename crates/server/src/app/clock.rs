@@ -32,9 +32,10 @@ pub struct Clock {
 
 /// Where the tenant's clock stands.
 pub async fn read(cx: &Cx) -> Result<Clock> {
+    // Before the tenant is: one that arrives in between is never told as ready at the time of before.
+    let moved = store::clock::find(&cx.app.db, cx.tenant.id()).await?;
     let tenant = cx.app.tenants.fresh(&cx.app.db, &cx.app.master, cx.tenant.id()).await?;
     let cx = cx.clone().with_tenant(tenant);
-    let moved = store::clock::find(&cx.app.db, cx.tenant.id()).await?;
     Ok(Clock { now: cx.tenant_now(), moved })
 }
 

@@ -40,10 +40,11 @@ fn planted_bugs_are_found() {
     let (_, known) = said.split_once("there are ").expect("the list of bugs");
     let bugs: Vec<_> = known.trim().split(", ").collect();
     assert!(bugs.len() >= 15, "{bugs:?}");
-    let few = if is_long() { bugs.len() } else { 3 };
+    let few = ["calendar-in-utc", "limit-off-by-one", "usage-lost-on-change"];
     let mut missed = Vec::new();
-    for bug in bugs.into_iter().take(few) {
-        let world = ["--tenants", "3", "--customers", "6", "--months", "4", "--acts", "12", "--plant", bug];
+    for bug in bugs.into_iter().filter(|bug| is_long() || few.contains(bug)) {
+        // Few people who do much: some bugs show only to who looks again within hours.
+        let world = ["--tenants", "3", "--customers", "4", "--months", "5", "--acts", "60", "--plant", bug];
         let found = (SEED..SEED + SEEDS).find_map(|seed| {
             let (right, said) = simulate(seed, &world);
             (!right).then_some(said)
