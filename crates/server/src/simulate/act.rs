@@ -262,7 +262,9 @@ async fn repeat(world: &mut World, who: usize, which: usize) -> Result<String> {
     world.counts.again = world.counts.again.saturating_add(1);
     let all = &person(world, who)?.sent;
     let Some(sent) = all.get(which).or_else(|| all.last()).cloned() else { return Ok("nothing".to_owned()) };
-    let done = send(world, who, (&sent.feature, sent.amount), &sent.key).await?;
+    let done = send(world, who, (&sent.feature, sent.amount), &sent.key).await;
+    let done =
+        done.map_err(|error| violated("I17", format!("person-{who}: {} is refused now: {}", sent.key, error.detail)))?;
     let event = done.event.map(|event| event.to_string()).unwrap_or_default();
     let told = done.quotas.first().map_or(0, |quota| quota.used);
     if !done.replayed || (event, told) != sent.answer {
