@@ -29,7 +29,8 @@ pub fn began(every: Every, anchor: i64, zone: &TimeZone, at: i64) -> Option<i64>
         Every::BillingMonth => (local(anchor)?, 1.month()),
     };
     let mut latest = None;
-    for number in 0_i64.. {
+    // Another node's clock may stand before the anchor, in the month that ends with it.
+    for number in -1_i64.. {
         let begins = first.checked_add(step.checked_mul(number).ok()?).ok()?;
         let begins = zone.to_ambiguous_zoned(begins).compatible().ok()?.timestamp().as_microsecond();
         if begins > at {
