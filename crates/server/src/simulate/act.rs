@@ -48,7 +48,6 @@ pub async fn arrive(world: &mut World) -> Result<()> {
         holds: Vec::new(),
         seats: 0,
         sent: Vec::new(),
-        seen: at,
     });
     Ok(())
 }
@@ -75,9 +74,6 @@ pub async fn act(world: &mut World) -> Result<String> {
             "crash".to_owned()
         }
     };
-    if let Some(person) = world.people.get_mut(who) {
-        person.seen = at;
-    }
     Ok(format!("person-{who} {done}"))
 }
 

@@ -99,8 +99,6 @@ pub struct Person {
     pub seats: i64,
     /// Uses that were sent, latest last.
     pub sent: Vec<Sent>,
-    /// When it acted last, by whatever clock.
-    pub seen: i64,
 }
 
 impl Person {
